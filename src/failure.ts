@@ -8,6 +8,7 @@ export const FAILURE_CODES = [
   'version_mismatch',
   'unprocessable',
   'payload_too_large',
+  'unsupported_media_type',
   'revision_unknown',
   'idempotency_mismatch',
   'audit_unavailable',

@@ -1,0 +1,18 @@
+/** What one HTTP request may spend on conditions, in steps of about 50 ns: about 20 ms. */
+export const STEPS_PER_REQUEST = 400_000
+
+/**
+ * Steps left for the conditions of one HTTP request: all items of a batch draw on one budget. Once it is spent it
+ * stays spent, and every further condition errs.
+ */
+export class Budget {
+  left: number
+
+  constructor(steps = STEPS_PER_REQUEST) {
+    this.left = steps
+  }
+
+  get spent(): boolean {
+    return this.left < 0
+  }
+}

@@ -1,0 +1,136 @@
+import { PolicyIndex } from './policy-index.ts'
+
+/**
+ * The policy `pdp`: who may administer Verdict itself. It is immutable, and alone decides about `pdp:` types and
+ * actions: nothing that a tenant writes is ever consulted for them.
+ */
+export const BUILT_IN_ROLES = [
+  'pdp:decider',
+  'pdp:policy_admin',
+  'pdp:entity_writer',
+  'pdp:auditor',
+  'pdp:admin',
+  'pdp:operator',
+] as const
+export type BuiltInRole = (typeof BUILT_IN_ROLES)[number]
+
+/** What an operator holds in a tenant that it acts in by `Verdict-Tenant`. Nobody can be given it. */
+export const ACTING_OPERATOR = 'pdp:acting_operator'
+
+export type PdpAction = 'pdp:decide' | 'pdp:explain' | 'pdp:read' | 'pdp:write'
+
+export type PdpType =
+  | 'pdp:decision'
+  | 'pdp:tenant'
+  | 'pdp:settings'
+  | 'pdp:type'
+  | 'pdp:policy'
+  | 'pdp:role'
+  | 'pdp:rule'
+  | 'pdp:entity'
+  | 'pdp:assignment'
+  | 'pdp:bundle'
+  | 'pdp:change'
+  | 'pdp:api_key'
+  | 'pdp:audit'
+  | 'pdp:caller'
+
+/** What a route asks of its caller. */
+export interface PdpPermission {
+  readonly type: PdpType
+  readonly action: PdpAction
+}
+
+type Grants = Readonly<Partial<Record<PdpType, readonly PdpAction[]>>>
+
+const READ = ['pdp:read'] as const
+const READ_WRITE = ['pdp:read', 'pdp:write'] as const
+
+const decider: Grants = { 'pdp:decision': ['pdp:decide'] }
+const entityWriter: Grants = { 'pdp:entity': READ_WRITE }
+const auditor: Grants = { 'pdp:audit': READ, 'pdp:change': READ, 'pdp:decision': ['pdp:explain'] }
+const policyAdmin: Grants = {
+  'pdp:type': READ_WRITE,
+  'pdp:policy': READ_WRITE,
+  'pdp:role': READ_WRITE,
+  'pdp:rule': READ_WRITE,
+  'pdp:entity': READ_WRITE,
+  'pdp:assignment': READ_WRITE,
+  'pdp:bundle': READ_WRITE,
+  'pdp:change': READ,
+  'pdp:decision': ['pdp:explain'],
+}
+const admin: Grants = {
+  ...policyAdmin,
+  ...auditor,
+  'pdp:decision': ['pdp:decide', 'pdp:explain'],
+  'pdp:settings': READ_WRITE,
+  'pdp:api_key': READ_WRITE,
+}
+const operator: Grants = { 'pdp:tenant': READ_WRITE }
+const actingOperator: Grants = {
+  'pdp:api_key': READ_WRITE,
+  'pdp:settings': READ_WRITE,
+  'pdp:assignment': READ_WRITE,
+}
+
+const GRANTS = {
+  'pdp:decider': decider,
+  'pdp:policy_admin': policyAdmin,
+  'pdp:entity_writer': entityWriter,
+  'pdp:auditor': auditor,
+  'pdp:admin': admin,
+  'pdp:operator': operator,
+  [ACTING_OPERATOR]: actingOperator,
+} satisfies Record<BuiltInRole | typeof ACTING_OPERATOR, Grants>
+
+/** Whether a type, an action or a role is Verdict's own. */
+export function isBuiltIn(name: string): boolean {
+  return name.startsWith('pdp:')
+}
+
+export function isBuiltInRole(name: string): name is BuiltInRole {
+  return (BUILT_IN_ROLES as readonly string[]).includes(name)
+}
+
+/**
+ * A role's name as the policy `pdp` knows it: without the prefix, since `decide` takes no role that begins with
+ * `pdp:` into account (a built-in role is never in `subject.roles`).
+ */
+export function localRole(role: string): string {
+  return role.slice('pdp:'.length)
+}
+
+/** The policy `pdp`, compiled: one rule for each role, type and set of actions, named `pdp/<role>.<type>`. */
+export function builtInPolicy(): PolicyIndex {
+  const index = new PolicyIndex()
+  const policy = { name: 'pdp', combining: 'deny_overrides', required: false } as const
+  index.apply({ kind: 'policy', key: { name: 'pdp' }, operation: 'create', before: null, after: policy })
+  for (const [role, grants] of Object.entries(GRANTS)) {
+    index.apply({
+      kind: 'role',
+      key: { name: localRole(role) },
+      operation: 'create',
+      before: null,
+      after: { name: localRole(role) },
+    })
+    for (const [type, actions] of Object.entries(grants)) {
+      const name = `${localRole(role)}.${localRole(type)}`
+      index.apply({
+        kind: 'rule',
+        key: { name },
+        operation: 'create',
+        before: null,
+        after: {
+          name,
+          policy: 'pdp',
+          effect: 'allow',
+          subjects: [{ role: localRole(role) }],
+          actions: [...actions],
+          resources: [{ type }],
+        },
+      })
+    }
+  }
+  return index
+}

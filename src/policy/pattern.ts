@@ -1,0 +1,166 @@
+/**
+ * Patterns of resource ids (`*` any run but `/`, `**` any run, `?` one character but `/`, `\` escapes) and of
+ * actions (`*` any run, nothing else is special). No regular expressions: matching follows all possible positions in
+ * the pattern at once, so that its time is linear in the text for every pattern.
+ */
+
+// Tokens are code points, or one of these.
+const ONE = -1
+const RUN_IN_SEGMENT = -2
+const RUN = -3
+
+const SLASH = 0x2f
+const STAR = 0x2a
+const QUESTION = 0x3f
+const BACKSLASH = 0x5c
+
+export interface Pattern {
+  readonly text: string
+  /** By what it is compared: equality, how the text begins or ends, or else place by place. */
+  readonly kind: 'exact' | 'prefix' | 'suffix' | 'other'
+  /** The text itself, its start, its end, or its longest run of plain characters ("" where there is none). */
+  readonly literal: string
+  /** Whether the literal stands at the start of every text that matches. */
+  readonly anchored: boolean
+  /** Of a pattern that is compared place by place. */
+  readonly tokens: readonly number[]
+}
+
+export function idPattern(text: string): Pattern {
+  if (!/[*?\\]/.test(text)) return exact(text, text)
+  const tokens: number[] = []
+  const points = codePoints(text)
+  for (let at = 0; at < points.length; at++) {
+    const point = points[at] ?? 0
+    if (point === BACKSLASH && at + 1 < points.length) tokens.push(points[++at] ?? 0)
+    else if (point === STAR && points[at + 1] === STAR) {
+      at++
+      tokens.push(RUN)
+    } else if (point === STAR) tokens.push(RUN_IN_SEGMENT)
+    else tokens.push(point === QUESTION ? ONE : point)
+  }
+  return classify(text, tokens)
+}
+
+export function actionPattern(text: string): Pattern {
+  if (!text.includes('*')) return exact(text, text)
+  return classify(
+    text,
+    codePoints(text).map((point) => (point === STAR ? RUN : point)),
+  )
+}
+
+/** What is wrong with the pattern of an id, or null. */
+export function idPatternFault(text: string): string | null {
+  let escaped = false
+  for (const character of text) escaped = !escaped && character === '\\'
+  return escaped ? 'ends in "\\", which escapes nothing' : null
+}
+
+/** The pattern that matches this id and nothing else. */
+export function literalId(id: string): string {
+  return id.replace(/[\\*?]/g, '\\$&')
+}
+
+function codePoints(text: string): number[] {
+  return Array.from(text, (character) => character.codePointAt(0) ?? 0)
+}
+
+const NONE: readonly number[] = Object.freeze([])
+
+function exact(text: string, literal: string): Pattern {
+  return { text, kind: 'exact', literal, anchored: true, tokens: NONE }
+}
+
+function classify(text: string, tokens: readonly number[]): Pattern {
+  const firstWild = tokens.findIndex((token) => token < 0)
+  if (firstWild === -1) return exact(text, toText(tokens))
+  if (firstWild === tokens.length - 1 && tokens[firstWild] === RUN) {
+    return { text, kind: 'prefix', literal: toText(tokens.slice(0, firstWild)), anchored: true, tokens: NONE }
+  }
+  if (tokens[0] === RUN && tokens.slice(1).every((token) => token >= 0)) {
+    return { text, kind: 'suffix', literal: toText(tokens.slice(1)), anchored: false, tokens: NONE }
+  }
+  const { start, end } = longestLiteral(tokens)
+  return { text, kind: 'other', literal: toText(tokens.slice(start, end)), anchored: start === 0 && end > 0, tokens }
+}
+
+function longestLiteral(tokens: readonly number[]): { start: number; end: number } {
+  let best = { start: 0, end: 0 }
+  let start = 0
+  for (let at = 0; at <= tokens.length; at++) {
+    const token = tokens[at]
+    if (token !== undefined && token >= 0) continue
+    if (at - start > best.end - best.start) best = { start, end: at }
+    start = at + 1
+  }
+  return best
+}
+
+function toText(tokens: readonly number[]): string {
+  let text = ''
+  for (const token of tokens) text += String.fromCodePoint(token)
+  return text
+}
+
+export function matches(pattern: Pattern, text: string): boolean {
+  if (pattern.kind === 'exact') return text === pattern.literal
+  if (pattern.kind === 'prefix') return text.startsWith(pattern.literal)
+  if (pattern.kind === 'suffix') return text.endsWith(pattern.literal)
+  return simulate(pattern.tokens, text)
+}
+
+// Two lists of places in the pattern, used in turn. A pattern has at most 512 characters, hence 513 places; longer
+// ones get lists of their own. `decide` is synchronous, so that sharing them is safe.
+const PLACES = 1025
+let here = new Int32Array(PLACES)
+let next = new Int32Array(PLACES)
+let seenAt = new Float64Array(PLACES)
+let clock = 0
+
+function simulate(tokens: readonly number[], text: string): boolean {
+  if (tokens.length >= here.length) grow(tokens.length + 1)
+  clock++
+  let count = reach(tokens, 0, here, 0)
+  for (let at = 0; at < text.length && count > 0; ) {
+    const point = text.codePointAt(at) ?? 0
+    at += point > 0xffff ? 2 : 1
+    clock++
+    let reached = 0
+    for (let i = 0; i < count; i++) {
+      const place = here[i] ?? 0
+      const token = tokens[place]
+      if (token === undefined) continue
+      if (token === point || (token === ONE && point !== SLASH)) reached = reach(tokens, place + 1, next, reached)
+      else if (token === RUN || (token === RUN_IN_SEGMENT && point !== SLASH)) {
+        reached = reach(tokens, place, next, reached)
+      }
+    }
+    const spare = here
+    here = next
+    next = spare
+    count = reached
+  }
+  for (let i = 0; i < count; i++) if (here[i] === tokens.length) return true
+  return false
+}
+
+/** Adds `place`, and what lies behind the runs that begin there (a run may be empty), to the list; each place once. */
+function reach(tokens: readonly number[], place: number, list: Int32Array, count: number): number {
+  let size = count
+  let at = place
+  while (seenAt[at] !== clock) {
+    seenAt[at] = clock
+    list[size++] = at
+    const token = tokens[at]
+    if (token !== RUN && token !== RUN_IN_SEGMENT) break
+    at++
+  }
+  return size
+}
+
+function grow(size: number): void {
+  here = new Int32Array(size * 2)
+  next = new Int32Array(size * 2)
+  seenAt = new Float64Array(size * 2)
+}
