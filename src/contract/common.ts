@@ -1,0 +1,133 @@
+import Type, { type TSchema } from 'typebox'
+import type { PdpPermission } from '../policy/built-in.ts'
+import { Identifier, Name } from '../policy/model.ts'
+
+/**
+ * What every route says of itself. `permission` is what the caller must hold: a permission of the policy `pdp`,
+ * `caller` (any valid credential) or `anyone`. A route without one does not start.
+ */
+export interface RouteConfig {
+  readonly permission: PdpPermission | 'caller' | 'anyone'
+  /** An operator may call it in another tenant, with `Verdict-Tenant`. */
+  readonly acting?: boolean
+  /** A suspended tenant's callers get an answer (a deny) instead of a 403. */
+  readonly suspended?: 'answers'
+}
+
+export const closed = { additionalProperties: false } as const
+
+/** RFC 9457. */
+export const Problem = Type.Object(
+  {
+    type: Type.String({ description: 'A URI that names the kind of problem.' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String(),
+    errors: Type.Optional(
+      Type.Array(
+        Type.Object({
+          pointer: Type.String({ description: 'A JSON pointer (RFC 6901) to what is wrong; "" is the whole.' }),
+          detail: Type.String(),
+        }),
+      ),
+    ),
+  },
+  { $id: 'Problem', description: 'Problem details (RFC 9457).' },
+)
+
+const PROBLEM_TITLES = {
+  400: 'The request is malformed',
+  401: 'No valid credential',
+  403: 'The caller may not do this',
+  404: 'There is no such thing, or it belongs to another tenant',
+  409: 'It stands against what is there',
+  412: 'If-Match does not match the present version',
+  422: 'The request is well-formed and cannot be carried out',
+  503: 'Verdict cannot do this now; nothing was decided or written',
+} as const
+type ProblemStatus = keyof typeof PROBLEM_TITLES
+
+/** The error answers of a route, for its schema. */
+export function problems(...statuses: ProblemStatus[]): Record<number, TSchema> {
+  return Object.fromEntries(
+    statuses.map((status) => [
+      status,
+      {
+        description: PROBLEM_TITLES[status],
+        content: { 'application/problem+json': { schema: Type.Ref('Problem') } },
+      } as unknown as TSchema,
+    ]),
+  )
+}
+
+const GUARDED = [400, 401, 403, 503] as const
+
+export const readProblems = problems(...GUARDED)
+export const itemProblems = problems(...GUARDED, 404)
+export const writeProblems = problems(...GUARDED, 404, 409, 412, 422)
+
+/** Every body that a caller may send has a limit, in bytes. */
+export const BODY_LIMIT = { route: 256 * 1024, bundle: 50 * 1024 * 1024 } as const
+
+/** A header value: visible ASCII and spaces. */
+const HeaderText = (maxLength: number) => Type.String({ minLength: 1, maxLength, pattern: '^[ -~]+$' })
+
+const actingHeaders = {
+  'verdict-tenant': Type.Optional(
+    Type.String({ pattern: '^[a-z0-9-]{1,63}$', description: 'For operators: the tenant to act in.' }),
+  ),
+}
+
+export const ReadHeaders = Type.Object({ ...actingHeaders })
+
+export const WriteHeaders = Type.Object({
+  ...actingHeaders,
+  'verdict-reason': Type.Optional(
+    Type.String({ minLength: 1, maxLength: 2000, description: 'Why; kept in the change log.' }),
+  ),
+  'idempotency-key': Type.Optional(HeaderText(255)),
+  'if-match': Type.Optional(HeaderText(255)),
+})
+
+/** Query members arrive as text: nothing is coerced at the door. */
+export const pageQuery = {
+  limit: Type.Optional(
+    Type.String({ pattern: '^([1-9][0-9]{0,2}|1000)$', description: 'How many items at most: 1 to 1000.' }),
+  ),
+  cursor: Type.Optional(
+    Type.String({ minLength: 1, maxLength: 8192, description: 'The `next_cursor` of the page before.' }),
+  ),
+}
+
+export const page = <T extends TSchema>(item: T) =>
+  Type.Object({
+    items: Type.Array(item),
+    next_cursor: Type.Union([Type.String(), Type.Null()], { description: 'null: this was the last page.' }),
+  })
+
+export const NameParams = Type.Object({ name: Name })
+export const EntityParams = Type.Object({ type: Identifier, id: Identifier })
+export const IdParams = Type.Object({ id: Identifier })
+export const Uuid = Type.String({ format: 'uuid' })
+export const UuidParams = Type.Object({ id: Uuid })
+export const TenantId = Type.String({ pattern: '^[a-z0-9-]{1,63}$' })
+
+/** What every stored thing carries beside its document. */
+export const stored = {
+  version: Type.Integer({
+    minimum: 0,
+    description: 'The revision that wrote it (0: its defaults); the ETag is this number in quotes.',
+  }),
+  created_at: Type.String({ format: 'date-time' }),
+  updated_at: Type.String({ format: 'date-time' }),
+}
+
+export const Gone = Type.Null({ description: 'It is no longer there.' })
+
+export const Instant = Type.String({ format: 'date-time', maxLength: 40 })
+export const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+
+/** Which page a query asks for: `limit` as a number, 50 where it is left out. */
+export function pageOf(query: { limit?: string; cursor?: string }): { limit: number; cursor: string | undefined } {
+  return { limit: query.limit === undefined ? 50 : Number(query.limit), cursor: query.cursor }
+}

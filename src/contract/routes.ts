@@ -1,0 +1,67 @@
+import * as audit from './audit.ts'
+import * as authenticate from './authenticate.ts'
+import * as authorize from './authorize.ts'
+import type { RouteConfig } from './common.ts'
+import * as entities from './entities.ts'
+import * as operations from './operations.ts'
+import * as policies from './policies.ts'
+import * as tenants from './tenants.ts'
+
+/** What a route is, to whoever does not handle its requests. */
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  readonly url: string
+  readonly config: RouteConfig
+  readonly schema: { readonly operationId: string; readonly body?: unknown; readonly response: object }
+}
+
+/** Every route of the API, in the order in which the documentation shows them. The server has these and no others. */
+export const ROUTES: readonly Route[] = [
+  authorize.authorize,
+  authenticate.authenticate,
+  authenticate.me,
+  authenticate.jwks,
+  policies.listPolicies,
+  policies.getPolicy,
+  policies.putPolicy,
+  policies.deletePolicy,
+  policies.listRoles,
+  policies.createRole,
+  policies.getRole,
+  policies.putRole,
+  policies.deleteRole,
+  entities.listMembers,
+  policies.listRules,
+  policies.createRule,
+  policies.getRule,
+  policies.putRule,
+  policies.deleteRule,
+  entities.listEntities,
+  entities.getEntity,
+  entities.putEntity,
+  entities.deleteEntity,
+  entities.getEntityByQuery,
+  entities.putEntityByQuery,
+  entities.deleteEntityByQuery,
+  entities.bulkEntities,
+  entities.listAssignments,
+  entities.createAssignment,
+  entities.deleteAssignment,
+  entities.listChanges,
+  audit.listAudit,
+  audit.getAudit,
+  tenants.getSettings,
+  tenants.putSettings,
+  tenants.listApiKeys,
+  tenants.createApiKey,
+  tenants.deleteApiKey,
+  tenants.listTenants,
+  tenants.createTenant,
+  tenants.getTenant,
+  tenants.patchTenant,
+  tenants.deleteTenant,
+  operations.livez,
+  operations.readyz,
+  operations.metrics,
+  operations.openapi,
+]
