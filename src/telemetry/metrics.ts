@@ -1,0 +1,143 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { REASONS, type Reason } from '../policy/model.ts'
+
+/**
+ * Numbers that another part owns; each is read when the metrics are. `counter` only ever grows.
+ * Every name stands here once. No label ever holds the name of a tenant, a rule or a subject: `/metrics` is open.
+ */
+const OBSERVED = {
+  verdict_tenants_loaded: ['gauge', 'Tenants whose policy is in memory.'],
+  verdict_entities_cached: ['gauge', 'Entities in memory, over all tenants.'],
+  verdict_entity_cache_hits_total: ['counter', 'Entities that a decision found in memory.'],
+  verdict_entity_cache_misses_total: ['counter', 'Entities that a decision had to wait for.'],
+  verdict_rules_quarantined: [
+    'gauge',
+    'Rules that could not be compiled: as an allow never applied, as a deny always.',
+  ],
+  verdict_revisions_applied_total: [
+    'counter',
+    'Revisions of policy data that this process has applied, over all tenants.',
+  ],
+  verdict_snapshot_staleness_seconds: ['gauge', 'Time since the database last confirmed that memory is up to date.'],
+  verdict_audit_backlog_records: ['gauge', 'Audit records in the journal that Postgres does not have yet.'],
+  verdict_audit_ship_failures_total: [
+    'counter',
+    'Batches of audit records that did not get into Postgres; tried again.',
+  ],
+  verdict_audit_refusals_total: [
+    'counter',
+    'Of these, the ones in which Postgres refused a record: its log stands still until somebody looks.',
+  ],
+  verdict_journal_bytes: ['gauge', 'Bytes of the journal on this disk; shipped files go whole.'],
+  verdict_pool_connections: ['gauge', 'Connections to Postgres that are open.'],
+  verdict_pool_idle: ['gauge', 'Connections to Postgres that nobody uses at the moment.'],
+  verdict_pool_waiting: ['gauge', 'Calls that wait for a connection to Postgres.'],
+} as const satisfies Record<string, readonly ['gauge' | 'counter', string]>
+
+export type ObservedMetric = keyof typeof OBSERVED
+
+const STATUS_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx'] as const
+
+/** Observes one number, in seconds. Made once, called often: a call allocates nothing that lives on. */
+export type Observe = (seconds: number) => void
+
+/** Every metric of the process, in a registry of its own: two servers in one process do not meet. */
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly #decisions: ReadonlyMap<Reason, Counter.Internal>
+  readonly #decide: Histogram
+  readonly #append: Histogram
+  readonly #requests: Histogram<'route' | 'status'>
+
+  constructor() {
+    const registers = [this.#registry]
+    // `nodejs_eventloop_lag_*`, `nodejs_heap_*`, `process_*`: the names that dashboards for Node know.
+    collectDefaultMetrics({ register: this.#registry })
+    this.#decisions = decisionCounters(this.#registry)
+    this.#decide = new Histogram({
+      name: 'verdict_decide_seconds',
+      help: 'Time to decide, from memory: without the facts that had to be loaded and without the audit record.',
+      buckets: [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2],
+      registers,
+    })
+    this.#append = new Histogram({
+      name: 'verdict_audit_append_seconds',
+      help: 'Time that an answer waited for its audit record to be safe.',
+      buckets: [5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.5, 2],
+      registers,
+    })
+    this.#requests = new Histogram({
+      name: 'verdict_request_seconds',
+      help: 'Time to answer a request, by the pattern of its route and the class of its status.',
+      labelNames: ['route', 'status'],
+      buckets: [2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.25, 1, 2.5, 10],
+      registers,
+    })
+  }
+
+  /** A decision came out. That it was an allow is part of its reason. */
+  decided(reason: Reason): void {
+    this.#decisions.get(reason)?.inc()
+  }
+
+  readonly decideSeconds: Observe = (seconds) => this.#decide.observe(seconds)
+
+  readonly auditAppendSeconds: Observe = (seconds) => this.#append.observe(seconds)
+
+  /** How a route observes its requests. `route` is the pattern (`/v1/rules/:name`), never the path of a request. */
+  route(route: string): (status: number, seconds: number) => void {
+    const children = STATUS_CLASSES.map((status) => this.#requests.labels(route, status))
+    return (status, seconds) => children[Math.floor(status / 100) - 1]?.observe(seconds)
+  }
+
+  /** Hands over a number that its owner keeps; `read` is called whenever the metrics are read. */
+  observe(name: ObservedMetric, read: () => number): void {
+    const [kind, help] = OBSERVED[name]
+    const registers = [this.#registry]
+    if (kind === 'gauge') {
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read())
+        },
+      })
+      return
+    }
+    new Counter({
+      name,
+      help,
+      registers,
+      collect() {
+        this.reset()
+        this.inc(read())
+      },
+    })
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType
+  }
+
+  /** All metrics in the text format of Prometheus. */
+  text(): Promise<string> {
+    return this.#registry.metrics()
+  }
+}
+
+function decisionCounters(registry: Registry): ReadonlyMap<Reason, Counter.Internal> {
+  const decisions = new Counter({
+    name: 'verdict_decisions_total',
+    help: 'Decisions, by outcome and reason.',
+    labelNames: ['decision', 'reason'],
+    registers: [registry],
+  })
+  const counters = new Map<Reason, Counter.Internal>()
+  for (const reason of REASONS) {
+    const counter = decisions.labels(String(reason === 'allowed_by_rule'), reason)
+    counter.inc(0) // a reason that has not occurred yet is there, at 0: rates begin with the first
+    counters.set(reason, counter)
+  }
+  return counters
+}
