@@ -1,0 +1,13 @@
+import type { EntityRef } from '../policy/model.ts'
+
+/** Who calls: a subject of one tenant, known by a credential. */
+export interface Caller {
+  /** The tenant of the credential. */
+  readonly tenant: string
+  readonly subject: EntityRef
+  readonly method: 'api_key' | 'access_token'
+  /** The API key that the call was made with, or that its token was got with. */
+  readonly key_id: string | null
+  /** Built-in roles that the credential itself holds; null: what the subject holds at the moment of use. */
+  readonly key_roles: readonly string[] | null
+}

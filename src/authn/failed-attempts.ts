@@ -1,0 +1,55 @@
+import { LRUCache } from 'lru-cache'
+
+const WINDOW_MS = 60_000
+const SINGLY = 10
+const ADDRESSES = 10_000
+
+interface Window {
+  readonly began: number
+  failures: number
+}
+
+/** Failures beyond those that were recorded singly. `address` null: of addresses that were too many to tell apart. */
+export interface Uncounted {
+  readonly address: string | null
+  readonly count: number
+}
+
+/**
+ * Bounds what failed authentications can write into the audit trail: 10 records a minute for an address, then one
+ * that counts. Bounded in memory too; what falls out of the table is counted without its address.
+ */
+export class FailedAttempts {
+  readonly #windows: LRUCache<string, Window>
+  #evicted = 0
+
+  constructor(addresses = ADDRESSES) {
+    this.#windows = new LRUCache<string, Window>({
+      max: addresses,
+      disposeAfter: (window, _address, reason) => {
+        if (reason === 'evict') this.#evicted += Math.max(0, window.failures - SINGLY)
+      },
+    })
+  }
+
+  /** Whether this failure is to be recorded by itself. `now` in ms. */
+  isRecordedSingly(address: string, now: number): boolean {
+    const window = this.#windows.get(address) ?? { began: now, failures: 0 }
+    window.failures++
+    this.#windows.set(address, window)
+    return window.failures <= SINGLY
+  }
+
+  /** Ends the windows that are over, and says what they hold beyond what was recorded singly. */
+  drain(now: number): Uncounted[] {
+    const counted: Uncounted[] = []
+    for (const [address, window] of this.#windows) {
+      if (now - window.began < WINDOW_MS) continue
+      this.#windows.delete(address)
+      if (window.failures > SINGLY) counted.push({ address, count: window.failures - SINGLY })
+    }
+    if (this.#evicted > 0) counted.push({ address: null, count: this.#evicted })
+    this.#evicted = 0
+    return counted
+  }
+}
