@@ -1,0 +1,245 @@
+import { mkdir, open, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { v7 } from 'uuid'
+import { Failure } from '../failure.ts'
+import { FRAME_HEADER, MAX_RECORD_BYTES, type RecordBatch, writeHeader } from './frame.ts'
+import { type Segment, Segments, segmentName, unlinkIfThere } from './segments.ts'
+
+export interface JournalOptions {
+  /** The folder that holds one folder for each writer. */
+  readonly root: string
+  /** This start of this process: a UUIDv7, made where none is given. */
+  readonly writer?: string
+  /** `batch` survives a power cut, `off` only the end of the process. */
+  readonly fsync: 'batch' | 'off'
+  readonly segmentBytes?: number
+  /** How much may lie here before records are refused. */
+  readonly maxBytes?: number
+  readonly openFile?: (path: string) => Promise<SegmentFile>
+}
+
+/** What the journal needs of a file. */
+export interface SegmentFile {
+  write(buffer: Buffer, offset: number, length: number, position: number): Promise<{ bytesWritten: number }>
+  datasync(): Promise<void>
+  close(): Promise<void>
+}
+
+interface Waiting {
+  readonly tenant: string
+  readonly event: string
+  readonly resolve: (seq: number) => void
+  readonly reject: (reason: Failure) => void
+}
+
+const MIB = 1024 * 1024
+/** A buffer that grew beyond this for one large group is not kept. */
+const KEPT_BUFFER = 4 * MIB
+/** `,"tenant_seq":9007199254740991}` */
+const SUFFIX_BYTES = 32
+
+/**
+ * The log of one writer on this machine's disk. What is appended within one turn of the event loop, or while the
+ * write before is in flight, is one group: one write and one sync, and every append of it waits for both.
+ *
+ * A group is kept whole or not at all. After a failed write or sync nobody knows what the disk holds, and a second
+ * sync would report success without having written anything: the file is abandoned where the last group ended, and
+ * the next group begins a new file whose name says so. Numbers of a failed group are given out again.
+ */
+export class Journal {
+  readonly writer: string
+  readonly #directory: string
+  readonly #sync: boolean
+  readonly #segmentBytes: number
+  readonly #maxBytes: number
+  readonly #openFile: (path: string) => Promise<SegmentFile>
+  readonly #segments = new Segments()
+  readonly #tenantCounts = new Map<string, number>()
+  #active: { readonly segment: Segment; readonly file: SegmentFile } | undefined
+  #buffer: Buffer = Buffer.allocUnsafe(256 * 1024)
+  #waiting: Waiting[] = []
+  #waitingBytes = 0
+  #keptBytes = 0
+  #next = 0
+  #running: Promise<void> | undefined
+  #closed = false
+  /** Called after each group that was kept. */
+  onConfirmed: () => void = () => {}
+
+  private constructor(options: JournalOptions, writer: string) {
+    this.writer = writer
+    this.#directory = join(options.root, writer)
+    this.#sync = options.fsync === 'batch'
+    this.#maxBytes = options.maxBytes ?? 1024 * MIB
+    // Space comes free by whole files, so that one file must be a small part of it.
+    this.#segmentBytes = Math.min(options.segmentBytes ?? 64 * MIB, Math.ceil(this.#maxBytes / 8))
+    this.#openFile = options.openFile ?? ((path) => open(path, 'wx', 0o600))
+  }
+
+  static async open(options: JournalOptions): Promise<Journal> {
+    const journal = new Journal(options, options.writer ?? v7())
+    await mkdir(journal.#directory, { recursive: true, mode: 0o700 })
+    if (journal.#sync) for (const path of [options.root, dirname(options.root)]) await syncDirectory(path)
+    return journal
+  }
+
+  /** How many records are safe: the number after the last one. */
+  get confirmed(): number {
+    return this.#next
+  }
+
+  /** How many bytes lie here, shipped files that are not yet deleted included. */
+  get bytes(): number {
+    return this.#keptBytes
+  }
+
+  /** The first record that is still here. */
+  get oldest(): number {
+    return this.#segments.oldest ?? this.#next
+  }
+
+  /**
+   * Keeps a record and answers with its number in this log, counted from 0. `event` is the text of a JSON object
+   * with at least one member; the record is that text with the member `tenant_seq` added.
+   */
+  append(tenant: string, event: string): Promise<number> {
+    if (this.#closed) return Promise.reject(new Failure('shutting_down', 'This process is stopping.'))
+    const size = event.length + FRAME_HEADER + SUFFIX_BYTES
+    if (this.#keptBytes + this.#waitingBytes + size > this.#maxBytes) return refuse('The audit journal is full.')
+    if (event.length * 3 + SUFFIX_BYTES > MAX_RECORD_BYTES) return refuse('The audit record is too large.')
+    this.#waitingBytes += size
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ tenant, event, resolve, reject })
+      this.#running ??= this.#run()
+    })
+  }
+
+  /** Confirmed records from `fromSeq` on: at least one, undefined if there is none. */
+  read(fromSeq: number, maxRecords: number, maxBytes: number): Promise<RecordBatch | undefined> {
+    return this.#segments.read(fromSeq, maxRecords, maxBytes)
+  }
+
+  /** Deletes files that hold only records before `seq`. */
+  async trim(seq: number): Promise<void> {
+    this.#keptBytes -= await this.#segments.trim(seq, this.#active?.segment)
+  }
+
+  /** Refuses new records, waits for those that are under way. What is here can still be read. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#running
+    await this.#active?.file.close()
+    this.#active = undefined
+  }
+
+  /** Deletes the log, which must be wholly shipped. */
+  async remove(): Promise<void> {
+    await this.close()
+    await rm(this.#directory, { recursive: true, force: true })
+  }
+
+  async #run(): Promise<void> {
+    // After the callbacks of this turn: whatever they append is in the first group.
+    await new Promise((resolve) => setImmediate(resolve))
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting
+      this.#waiting = []
+      this.#waitingBytes = 0
+      await this.#keep(group)
+    }
+    this.#running = undefined
+  }
+
+  async #keep(group: readonly Waiting[]): Promise<void> {
+    const first = this.#next
+    try {
+      const length = this.#encode(group, first)
+      const { segment, file } = await this.#writable()
+      await writeAll(file, this.#buffer, length, segment.size)
+      if (this.#sync) await file.datasync()
+      segment.size += length
+      segment.next = first + group.length
+      this.#keptBytes += length
+      this.#next = segment.next
+    } catch (cause) {
+      this.#abandon(group)
+      const failure = new Failure('audit_unavailable', 'The audit record could not be kept.', { cause })
+      for (const { reject } of group) reject(failure)
+      return
+    }
+    if (this.#buffer.length > KEPT_BUFFER) this.#buffer = Buffer.allocUnsafe(KEPT_BUFFER)
+    let seq = first
+    for (const { resolve } of group) resolve(seq++)
+    this.onConfirmed()
+  }
+
+  /** Lays the group's frames into the buffer and says how long they are. */
+  #encode(group: readonly Waiting[], first: number): number {
+    const bound = group.reduce((sum, { event }) => sum + mostBytes(event), 0)
+    if (this.#buffer.length < bound) this.#buffer = Buffer.allocUnsafe(bound)
+    let end = 0
+    let seq = first
+    for (const { tenant, event } of group) {
+      const count = (this.#tenantCounts.get(tenant) ?? 0) + 1
+      this.#tenantCounts.set(tenant, count)
+      const start = end
+      end += FRAME_HEADER
+      end += this.#buffer.write(event, end)
+      // In the place of the closing brace.
+      end += this.#buffer.write(`,"tenant_seq":${count}}`, end - 1, 'latin1') - 1
+      writeHeader(this.#buffer, start, end, seq++)
+    }
+    return end
+  }
+
+  async #writable(): Promise<{ segment: Segment; file: SegmentFile }> {
+    if (this.#active !== undefined && this.#active.segment.size < this.#segmentBytes) return this.#active
+    await this.#active?.file.close()
+    this.#active = undefined
+    // A file that failed before its first group has the name that the next one needs.
+    if (this.#segments.last?.first === this.#next) this.#segments.pop()
+    const path = join(this.#directory, segmentName(this.#next))
+    await unlinkIfThere(path)
+    const file = await this.#openFile(path)
+    const segment = { path, first: this.#next, next: this.#next, size: 0 }
+    this.#segments.push(segment)
+    this.#active = { segment, file }
+    if (this.#sync) await syncDirectory(this.#directory)
+    return this.#active
+  }
+
+  #abandon(group: readonly Waiting[]): void {
+    for (const { tenant } of group) {
+      this.#tenantCounts.set(tenant, (this.#tenantCounts.get(tenant) ?? 1) - 1)
+    }
+    this.#active?.file.close().catch(() => {})
+    this.#active = undefined
+  }
+}
+
+function refuse(message: string): Promise<never> {
+  return Promise.reject(new Failure('audit_unavailable', message, { retryAfter: 1 }))
+}
+
+function mostBytes(event: string): number {
+  return FRAME_HEADER + SUFFIX_BYTES + (event.length < 4096 ? event.length * 3 : Buffer.byteLength(event))
+}
+
+async function writeAll(file: SegmentFile, buffer: Buffer, length: number, position: number): Promise<void> {
+  let written = 0
+  while (written < length) {
+    const { bytesWritten } = await file.write(buffer, written, length - written, position + written)
+    if (bytesWritten === 0) throw new Error('the disk takes no more bytes')
+    written += bytesWritten
+  }
+}
+
+/** A new file is safe once the folder that names it is. */
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}

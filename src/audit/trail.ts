@@ -1,0 +1,82 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { type AuditEvent, encodeEvent } from './event.ts'
+import { Journal, type JournalOptions } from './journal.ts'
+import { Outbox, type OutboxStore } from './outbox.ts'
+import { recoverJournals } from './recovery.ts'
+import { type AuditStore, type Log, Shipper } from './shipper.ts'
+
+export interface AuditTrailOptions extends JournalOptions {
+  readonly store: AuditStore & OutboxStore
+  readonly log: Log
+}
+
+const COMMIT_MS = 2000
+const RECOVERY_PAUSE = 2000
+
+/** The way of every record from an event to the database: the parts, wired; closed in reverse. */
+export class AuditTrail {
+  readonly journal: Journal
+  readonly shipper: Shipper
+  readonly outbox: Outbox
+  readonly #options: AuditTrailOptions
+  readonly #stopped = new AbortController()
+  #recovery: Promise<void> | undefined
+
+  private constructor(options: AuditTrailOptions, journal: Journal) {
+    this.#options = options
+    this.journal = journal
+    this.shipper = new Shipper({ source: journal, store: options.store, log: options.log })
+    this.outbox = new Outbox({ journal, shipper: this.shipper, store: options.store, log: options.log })
+    journal.onConfirmed = () => this.shipper.nudge()
+  }
+
+  /** The data directory's lock must be held: journals of other writers in it are taken for those of dead processes. */
+  static async open(options: AuditTrailOptions): Promise<AuditTrail> {
+    const trail = new AuditTrail(options, await Journal.open(options))
+    trail.shipper.start()
+    trail.outbox.start()
+    trail.#recovery = trail.#recover()
+    return trail
+  }
+
+  /** Waits until the record is safe on this machine's disk. */
+  async record(event: AuditEvent): Promise<void> {
+    await this.journal.append(event.tenant, encodeEvent(event))
+  }
+
+  /** Waits until the record is in the database, too: tenants with `audit_mode: commit`. */
+  async recordCommitted(event: AuditEvent): Promise<void> {
+    const seq = await this.journal.append(event.tenant, encodeEvent(event))
+    await this.shipper.committed(seq, COMMIT_MS)
+  }
+
+  /** Nothing is recorded any more. True: everything is in the database, and nothing is left on the disk. */
+  async stop(deadlineMs: number): Promise<boolean> {
+    this.#stopped.abort()
+    await this.outbox.stop()
+    await this.outbox.sweep().catch((error: unknown) => {
+      this.#options.log.warn({ err: error }, 'the audit outbox is left to the next start')
+    })
+    await this.journal.close()
+    const complete = await this.shipper.stop(deadlineMs)
+    await this.#recovery
+    return complete
+  }
+
+  /** Until no log of a dead process is left but damaged ones. */
+  async #recover(): Promise<void> {
+    const { root, store, log } = this.#options
+    const { signal } = this.#stopped
+    while (!signal.aborted) {
+      try {
+        const logs = await recoverJournals({ root, self: this.journal.writer, store, log, signal }, Infinity)
+        // Closing a writer frees what it owed.
+        await this.outbox.sweep()
+        if (logs.every(({ complete, damage }) => complete || damage !== undefined)) return
+      } catch (error) {
+        log.warn({ err: error }, 'the journals of dead processes could not be recovered yet')
+      }
+      await pause(RECOVERY_PAUSE, undefined, { signal }).catch(() => {})
+    }
+  }
+}
