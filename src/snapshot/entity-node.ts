@@ -1,0 +1,47 @@
+import type { GivenAssignment, PolicyChange } from '../policy/change.ts'
+import { type EntityNode, unknownEntity } from '../policy/entity-graph.ts'
+import type { EntityRef } from '../policy/model.ts'
+
+/** A place that holds entities. `undefined`: it does not know. That an entity is absent is a node, with `known: false`. */
+export interface Nodes {
+  get(type: string, id: string): EntityNode | undefined
+  set(node: EntityNode): void
+}
+
+/** Takes over what a write did. What is not held here is not taken in: half of an entity would be worse than none. */
+export function follow(nodes: Nodes, change: PolicyChange): void {
+  if (change.kind === 'entity') {
+    const { key, after } = change
+    replace(nodes, key, ({ assignments }) =>
+      after === null
+        ? // Its assignments go with it. The log says so too; what it might leave out must not live on.
+          unknownEntity(key.type, key.id)
+        : {
+            type: key.type,
+            id: key.id,
+            known: true,
+            properties: after.properties ?? {},
+            disabled: after.disabled ?? false,
+            parents: after.parents ?? [],
+            assignments,
+          },
+    )
+  } else if (change.kind === 'assignment') {
+    const { key, before, after } = change
+    for (const subject of [before?.subject, after?.subject]) {
+      if (subject !== undefined) replace(nodes, subject, (node) => withAssignment(node, key.id, after))
+    }
+  }
+}
+
+function replace(nodes: Nodes, { type, id }: EntityRef, alter: (node: EntityNode) => EntityNode): void {
+  const node = nodes.get(type, id)
+  if (node !== undefined) nodes.set(alter(node))
+}
+
+/** The node with the assignment as it is after a write: there once, or not at all. */
+function withAssignment(node: EntityNode, id: string, after: GivenAssignment | null): EntityNode {
+  const others = node.assignments.filter((assignment) => assignment.id !== id)
+  const holds = after !== null && after.subject.type === node.type && after.subject.id === node.id
+  return { ...node, assignments: holds ? [...others, after] : others }
+}

@@ -1,0 +1,87 @@
+import type { EntityNode } from '../policy/entity-graph.ts'
+import type { EntityRef } from '../policy/model.ts'
+import { follow, type Nodes } from './entity-node.ts'
+import { RefMap } from './ref-map.ts'
+import type { LoadedEntities, Revision, RevisionId } from './source.ts'
+
+/**
+ * Entities on their way from the source into a tenant's memory, and there for those who wait for them, whatever the
+ * cache has room for. A load is read at a revision of its own, L, while the tenant goes from one to the next. So that
+ * nobody decides on facts of another revision than the index's:
+ * - changes that the tenant took over while the load was under way, and that are later than L, are made to the load
+ *   when it lands, and from then on as they come (the load is rolled forward instead of being thrown away);
+ * - as long as the tenant has not reached L, nobody gets to see the load;
+ * - L must lie on the tenant's own history, or the database has another one.
+ */
+export class Fill implements Nodes {
+  readonly refs: EntityRef[] = []
+  /** Settled once the load may be seen, or cannot be had. */
+  readonly ready: Promise<void>
+  readonly resolve: () => void
+  readonly reject: (reason: unknown) => void
+  /** Requests that need it. */
+  users = 0
+  /** Nobody waits for it any more: what it holds is now held for its users only. */
+  settled = false
+  readonly #nodes = new RefMap<EntityNode>()
+  #begun: RevisionId | undefined
+  #since: Revision[] = []
+  #landed: RevisionId | undefined
+
+  /** Where the load was read. */
+  get landed(): RevisionId | undefined {
+    return this.#landed
+  }
+
+  constructor() {
+    let settle: [() => void, (reason: unknown) => void] = [() => {}, () => {}]
+    this.ready = new Promise((resolve, reject) => {
+      settle = [resolve, reject]
+    })
+    this.ready.catch(() => {}) // those who wait are told; if all have given up, nobody is
+    ;[this.resolve, this.reject] = settle
+  }
+
+  begin({ revision, revision_id }: RevisionId): void {
+    this.#begun = { revision, revision_id }
+  }
+
+  /** False: what was loaded is of another history than the tenant's. */
+  land({ revision, revision_id, nodes }: LoadedEntities): boolean {
+    const begun = this.#begun
+    if (begun === undefined || revision < begun.revision) return false
+    const same = revision === begun.revision ? begun : this.#since.find((each) => each.revision === revision)
+    if (same !== undefined && same.revision_id !== revision_id) return false
+    this.#landed = { revision, revision_id }
+    for (const node of nodes) this.set(node)
+    for (const each of this.#since) this.#roll(each, revision)
+    this.#since = []
+    return true
+  }
+
+  /** False: the tenant has come to the revision of the load, and it is another one of that number. */
+  follow(revision: Revision): boolean {
+    if (this.#landed === undefined) {
+      this.#since.push(revision)
+      return true
+    }
+    this.#roll(revision, this.#landed.revision)
+    return revision.revision !== this.#landed.revision || revision.revision_id === this.#landed.revision_id
+  }
+
+  #roll(revision: Revision, from: number): void {
+    if (revision.revision > from) for (const change of revision.changes) follow(this, change)
+  }
+
+  get(type: string, id: string): EntityNode | undefined {
+    return this.#nodes.get(type, id)
+  }
+
+  set(node: EntityNode): void {
+    this.#nodes.set(node.type, node.id, node)
+  }
+
+  values(): Iterable<EntityNode> {
+    return this.#nodes.values()
+  }
+}

@@ -1,0 +1,189 @@
+import { Failure } from '../failure.ts'
+import type { EntityFacts, Facts } from '../policy/entity-graph.ts'
+import type { EntityRef } from '../policy/model.ts'
+import { ApiKeyDirectory } from './api-key-directory.ts'
+import { within } from './deadline.ts'
+import { EntityCache } from './entity-cache.ts'
+import { type Asked, FactFinder, ofEntity, ofRequest, ofRequests } from './fact-finder.ts'
+import type { ApiKey, Source } from './source.ts'
+import type { TenantSnapshot } from './tenant-snapshot.ts'
+import { type Mismatch, notReached, Tenants } from './tenants.ts'
+
+export type { Mismatch } from './tenants.ts'
+
+export interface SnapshotsOptions {
+  readonly source: Source
+  /** Entities and assignments that are held in memory, over all tenants. */
+  readonly entities: number
+  /** ms without word from the database after which nothing is decided any more. */
+  readonly maxStaleness: number
+  /** ms between two polls. */
+  readonly interval?: number
+  /** ms, monotonic. */
+  readonly clock?: () => number
+  readonly onMismatch?: (mismatch: Mismatch) => void
+  /** A poll or a load failed; both are tried again. */
+  readonly onError?: (error: unknown) => void
+}
+
+type Waiting<T> = T | Promise<T>
+
+const APPLIED_MS = 10_000
+const MIN_REVISION_MS = 1000
+const MIN_REVISION_WAITERS = 1000
+
+/** The tenants that a process has in memory. One per process. */
+export class Snapshots {
+  readonly #clock: () => number
+  readonly #cache: EntityCache
+  readonly #tenants: Tenants
+  readonly #facts: FactFinder
+  readonly #keys: ApiKeyDirectory
+  #waiters = 0
+
+  constructor(options: SnapshotsOptions) {
+    const { source, maxStaleness, interval = 1000, clock = () => performance.now() } = options
+    const { onMismatch = () => {}, onError = () => {} } = options
+    const onApiKey = () => this.#keys.forgetStrangers()
+    this.#clock = clock
+    this.#cache = new EntityCache(options.entities)
+    this.#tenants = new Tenants({ source, cache: this.#cache, interval, clock, onMismatch, onError, onApiKey })
+    this.#facts = new FactFinder({ tenants: this.#tenants, maxStaleness, clock })
+    this.#keys = new ApiKeyDirectory(source, this.#tenants)
+  }
+
+  /** Begins to follow the database. */
+  start(): void {
+    this.#tenants.follower.start()
+  }
+
+  stop(): Promise<void> {
+    return this.#tenants.follower.stop()
+  }
+
+  /** Asks the database now where the tenants stand. It is what the timer does, and what a hint is good for. */
+  async poll(): Promise<void> {
+    await this.#tenants.follower.poll()
+  }
+
+  /**
+   * A tenant, loaded on first use; undefined where there is none, or none any more. At once if it is in memory.
+   * Fails with `store_unavailable`.
+   */
+  tenant(id: string): Waiting<TenantSnapshot | undefined> {
+    return this.#tenants.tenant(id)
+  }
+
+  /** A key and whose it is, its secret and its expiry still to be checked. At once if it is in memory. */
+  findApiKey(id: string): Waiting<ApiKey | undefined> {
+    return this.#keys.find(id)
+  }
+
+  /**
+   * Calls `decide` with the tenant and what is known of subject and resource, all at one revision, in one turn: it must
+   * not keep the tenant. At once if everything is in memory. Fails (throws or rejects) with `facts_unavailable`,
+   * `store_unavailable`, `stale`, or `not_found` where there is no such tenant.
+   */
+  withFacts<T>(id: string, request: Asked, decide: (tenant: TenantSnapshot, facts: Facts) => T): Waiting<T> {
+    return this.#facts.with(id, request, ofRequest, decide)
+  }
+
+  /** The same for many requests at once, in their order, all at one revision. */
+  withAllFacts<T>(
+    id: string,
+    requests: readonly Asked[],
+    decide: (tenant: TenantSnapshot, facts: readonly Facts[]) => T,
+  ): Waiting<T> {
+    return this.#facts.with(id, requests, ofRequests, decide)
+  }
+
+  /** The same for one entity alone: who calls, say. */
+  withEntity<T>(id: string, ref: EntityRef, decide: (tenant: TenantSnapshot, facts: EntityFacts) => T): Waiting<T> {
+    return this.#facts.with(id, ref, ofEntity, decide)
+  }
+
+  /**
+   * Comes back when a write of this process is in memory here; at once if the tenant is not. Fails with
+   * `revision_not_reached` after 10 s, or `store_unavailable`: what was written stands, but this process may not know
+   * it yet.
+   */
+  async applied(id: string, revision: number): Promise<void> {
+    this.#tenants.forgetAbsent()
+    this.#keys.forgetStrangers()
+    const until = this.#clock() + APPLIED_MS
+    await within(APPLIED_MS, this.#tenants.bringTo(id, revision, until), notReached)
+  }
+
+  /**
+   * Makes sure that the tenant is at a revision (`min_revision`); undefined if it is. Fails with `revision_unknown` if
+   * there is no such revision yet, with `revision_not_reached` if it does not come within a second.
+   */
+  atLeast(id: string, revision: number): undefined | Promise<void> {
+    const tenant = this.#tenants.tenants.get(id)
+    if (tenant !== undefined && tenant.revision >= revision) return undefined
+    if (this.#waiters >= MIN_REVISION_WAITERS) return Promise.reject(notReached())
+    this.#waiters++
+    const until = this.#clock() + MIN_REVISION_MS
+    return within(MIN_REVISION_MS, this.#demand(id, revision, until), notReached).finally(() => {
+      this.#waiters--
+    })
+  }
+
+  get tenantsLoaded(): number {
+    return this.#tenants.tenants.size
+  }
+
+  /** Entities and assignments in memory. */
+  get entitiesCached(): number {
+    return this.#cache.used
+  }
+
+  /** Entities that a question found in memory. */
+  get cacheHits(): number {
+    return this.#cache.hits
+  }
+
+  /** Entities that had to be waited for. */
+  get cacheMisses(): number {
+    return this.#cache.misses
+  }
+
+  get revisionsApplied(): number {
+    return this.#tenants.applied
+  }
+
+  get quarantined(): number {
+    let sum = 0
+    for (const tenant of this.#tenants.tenants.values()) sum += tenant.index.quarantined
+    return sum
+  }
+
+  /** ms since all of memory was known to be up to date. */
+  get staleness(): number {
+    return this.#tenants.follower.staleness
+  }
+
+  /** ms since the tenant that was confirmed the longest ago was. */
+  get oldestRevisionAge(): number {
+    let oldest = this.#clock()
+    for (const tenant of this.#tenants.tenants.values()) oldest = Math.min(oldest, tenant.confirmed_at)
+    return this.#clock() - oldest
+  }
+
+  async #demand(id: string, revision: number, until: number): Promise<void> {
+    const tenant = await this.#tenants.tenant(id)
+    if (tenant === undefined) throw new Failure('not_found', 'there is no such tenant')
+    if (tenant.revision >= revision) return
+    const read = (await this.#tenants.follower.poke(id)).get(id)
+    if (read === undefined || read.revision < revision) throw unknownRevision(revision)
+    await this.#tenants.bringTo(id, revision, until)
+    const reached = await this.#tenants.tenant(id)
+    if (reached === undefined || reached.revision < revision) throw notReached()
+  }
+}
+
+function unknownRevision(revision: number): Failure {
+  return new Failure('revision_unknown', `the tenant has no revision ${revision} yet`, {
+    problems: [{ pointer: '/options/min_revision', detail: "is ahead of the tenant's revision" }],
+  })
+}

@@ -1,0 +1,201 @@
+import { type EntityFacts, type EntityNode, gatherFacts, type Lookup, unknownEntity } from '../policy/entity-graph.ts'
+import type { EntityRef } from '../policy/model.ts'
+import { PolicyIndex } from '../policy/policy-index.ts'
+import type { EntityCache, TenantEntities, WholeTenant } from './entity-cache.ts'
+import { follow } from './entity-node.ts'
+import type { Fill } from './fill.ts'
+import { type Filled, Fills } from './fills.ts'
+import {
+  type ApiKey,
+  apiKey,
+  type LoadedEntities,
+  type LoadedTenant,
+  type LoggedChange,
+  type Revision,
+  type RevisionId,
+  type TenantStatus,
+} from './source.ts'
+
+/** What a tenant in memory needs of the process around it. */
+export interface Surroundings {
+  load(tenant: string, refs: readonly EntityRef[]): Promise<LoadedEntities | undefined>
+  reach(tenant: string, revision: number): Promise<void>
+  diverged(tenant: TenantSnapshot, found: RevisionId | undefined): void
+}
+
+// Facts of entities with ancestors are kept until the next revision. A cap, not a cache: it is emptied when full.
+const GATHERED_AT_MOST = 4096
+
+/** One tenant in memory, at one revision: it goes from a revision to the next within one turn. */
+export class TenantSnapshot implements Filled {
+  readonly id: string
+  readonly index = new PolicyIndex()
+  status: TenantStatus
+  /** When the database last confirmed that this is where the tenant stands: ms, on the process's own clock. */
+  confirmed_at: number
+  #revision: number
+  #revision_id: string
+  #entities: TenantEntities
+  #whole: WholeTenant | undefined
+  #left = false
+  #never: ReadonlySet<string> = new Set()
+  readonly #api_keys: Map<string, ApiKey>
+  readonly #gathered = new Map<EntityNode, EntityFacts>()
+  readonly #fills = new Fills(this)
+  readonly #cache: EntityCache
+  readonly #surroundings: Surroundings
+
+  constructor(loaded: LoadedTenant, cache: EntityCache, surroundings: Surroundings, at: number) {
+    this.id = loaded.id
+    this.status = loaded.status
+    this.confirmed_at = at
+    this.#revision = loaded.revision
+    this.#revision_id = loaded.revision_id
+    this.#api_keys = new Map(loaded.api_keys.map((key) => [key.id, key]))
+    this.#cache = cache
+    this.#surroundings = surroundings
+    this.#whole = loaded.entities === null ? undefined : cache.whole(loaded.entities)
+    this.#entities = this.#whole ?? cache.partial()
+    for (const change of loaded.policy) this.index.apply(change)
+    this.#declareTypes()
+  }
+
+  get revision(): number {
+    return this.#revision
+  }
+
+  get revision_id(): string {
+    return this.#revision_id
+  }
+
+  get api_keys(): ReadonlyMap<string, ApiKey> {
+    return this.#api_keys
+  }
+
+  /** Whether all its entities are in memory, so that a decision never waits. */
+  get held_whole(): boolean {
+    return this.#whole !== undefined
+  }
+
+  /** An entity as it is in memory; undefined where memory does not know. */
+  readonly lookup: Lookup = (type, id) =>
+    this.#never.has(type) ? unknownEntity(type, id) : this.#entities.get(type, id)
+
+  /**
+   * An entity with its ancestors and assignments. What memory lacks is pushed on `missing`: the facts are then worth
+   * nothing. `fills` are loads to look into beside the cache.
+   */
+  facts(ref: EntityRef, missing: EntityRef[], fills?: ReadonlySet<Fill>): EntityFacts {
+    const lookup = fills === undefined || fills.size === 0 ? this.lookup : this.#lookupWith(fills)
+    const node = lookup(ref.type, ref.id)
+    const hasParents = node !== undefined && node.parents.length > 0
+    const before = missing.length
+    const facts = (hasParents ? this.#gathered.get(node) : undefined) ?? gatherFacts(lookup, ref, missing)
+    if (missing.length > before) return facts
+    if (hasParents) this.#keep(node, facts)
+    // What had to be loaded first was counted as missing.
+    if (lookup === this.lookup) this.#cache.hits++
+    return facts
+  }
+
+  /** Loads what is missing; adds the loads to `fills`. They are kept in memory until they are released. */
+  request(missing: readonly EntityRef[], fills: Set<Fill>): void {
+    this.#cache.misses += missing.length
+    this.#fills.request(missing, fills)
+  }
+
+  release(fills: ReadonlySet<Fill>): void {
+    this.#fills.release(fills)
+  }
+
+  /** Takes over the next revision, wholly. If it throws, the snapshot is worth nothing any more. */
+  apply(revision: Revision): void {
+    for (const change of revision.changes) this.#change(change)
+    this.#revision = revision.revision
+    this.#revision_id = revision.revision_id
+    this.#gathered.clear()
+    if (this.#cache.overfull) this.#turnPartial()
+    this.#fills.follow(revision)
+  }
+
+  /** Gives its room back. */
+  leave(): void {
+    this.#left = true
+    this.#entities.clear()
+  }
+
+  load(refs: readonly EntityRef[]): Promise<LoadedEntities | undefined> {
+    return this.#surroundings.load(this.id, refs)
+  }
+
+  reach(revision: number): Promise<void> {
+    return this.#surroundings.reach(this.id, revision)
+  }
+
+  admit(nodes: Iterable<EntityNode>): void {
+    if (!this.#left) for (const node of nodes) this.#entities.admit(node)
+  }
+
+  diverged(found: RevisionId | undefined): void {
+    this.#surroundings.diverged(this, found)
+  }
+
+  #change(change: LoggedChange): void {
+    if (change.kind === 'entity' || change.kind === 'assignment') follow(this.#entities, change)
+    else if (change.kind === 'api_key') this.#changeApiKey(change)
+    else this.index.apply(change)
+    if (change.kind === 'type') this.#declareTypes()
+  }
+
+  #changeApiKey({ key, after, secret_sha256 }: LoggedChange & { kind: 'api_key' }): void {
+    // Without a hash it is a key that was deleted since: a later row of the log says so.
+    if (after === null || !secret_sha256) this.#api_keys.delete(key.id)
+    else this.#api_keys.set(key.id, apiKey(this.id, after, secret_sha256))
+  }
+
+  #declareTypes(): void {
+    const never = [...this.index.types.values()].filter(({ stored }) => stored === 'never')
+    this.#never = new Set(never.map(({ name }) => name))
+  }
+
+  #turnPartial(): void {
+    if (this.#whole === undefined) return
+    const nodes = [...this.#whole.values()]
+    this.#whole.clear()
+    this.#whole = undefined
+    this.#entities = this.#cache.partial()
+    this.admit(nodes)
+  }
+
+  #keep(node: EntityNode, facts: EntityFacts): void {
+    if (this.#gathered.has(node)) return
+    if (this.#gathered.size >= GATHERED_AT_MOST) this.#gathered.clear()
+    this.#gathered.set(node, facts)
+  }
+
+  #lookupWith(fills: ReadonlySet<Fill>): Lookup {
+    return (type, id) => {
+      const cached = this.lookup(type, id)
+      if (cached !== undefined) return cached
+      for (const fill of fills) {
+        const node = fill.get(type, id)
+        if (node !== undefined) return node
+      }
+      return undefined
+    }
+  }
+}
+
+/** Built-in roles that a subject holds by itself: by an assignment to it alone, without a scope, valid now (ms). */
+export function builtInRoles(tenant: TenantSnapshot, subject: EntityFacts, now: number): string[] {
+  const roles: string[] = []
+  for (const { subject: holder, role, within, valid_from, valid_until } of subject.assignments) {
+    if (!role.startsWith('pdp:') || holder.type !== subject.type || holder.id !== subject.id || within) continue
+    // Written so that an instant that cannot be read (NaN) grants nothing.
+    if (valid_from && !(now >= Date.parse(valid_from))) continue
+    if (valid_until && !(now < Date.parse(valid_until))) continue
+    if (role === 'pdp:operator' && tenant.id !== 'system') continue
+    roles.push(role)
+  }
+  return roles
+}
