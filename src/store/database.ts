@@ -1,0 +1,177 @@
+import {
+  Kysely,
+  type PostgresCursor,
+  PostgresDialect,
+  type PostgresPool,
+  type PostgresPoolClient,
+  type PostgresQueryResult,
+} from 'kysely'
+import pg from 'pg'
+import { Failure } from '../failure.ts'
+import type { Database } from './schema.ts'
+
+export interface DatabaseOptions {
+  readonly url: string
+  /** What the connections are called in `pg_stat_activity`. */
+  readonly name?: string
+  /** Connections at most. */
+  readonly size?: number
+  /** How long a statement may take, in ms. Longer for migrations and bulk loads, never unbounded. */
+  readonly queryTimeout?: number
+  /** How long to wait for a connection, a free one or a new one, in ms. */
+  readonly connectTimeout?: number
+  /** How long a statement may wait for a lock, in ms. */
+  readonly lockTimeout?: number
+  /** Told of connections that died while nobody used them. */
+  readonly onIdleError?: (error: Error) => void
+}
+
+export interface OpenDatabase {
+  readonly db: Kysely<Database>
+  /** For figures about the pool; queries go through `db`, whose connections heal. */
+  readonly pool: pg.Pool
+  close(): Promise<void>
+}
+
+/**
+ * Opens no connection yet. A call on a database that is away or hangs fails with `store_unavailable` within
+ * `connectTimeout` + `queryTimeout` (2 s by default), and costs the pool nothing but that one connection.
+ */
+export function openDatabase(options: DatabaseOptions): OpenDatabase {
+  const { url, name = 'verdict', size = 10, queryTimeout = 950, connectTimeout = 950 } = options
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: name,
+    max: size,
+    connectionTimeoutMillis: connectTimeout,
+    query_timeout: queryTimeout,
+    // The server gives up a little earlier than the driver, so that a slow statement costs no connection.
+    statement_timeout: Math.ceil(queryTimeout * 0.9),
+    // Else a replica that was cut off inside a transaction would keep its tenant's row locked.
+    idle_in_transaction_session_timeout: Math.max(5_000, queryTimeout),
+    ...(options.lockTimeout === undefined ? {} : { lock_timeout: options.lockTimeout }),
+    keepAlive: true,
+    idleTimeoutMillis: 30_000,
+    types: typeParsers(),
+  })
+  // Without a listener, a database that restarts would end this process through its idle connections.
+  pool.on('error', (error) => options.onIdleError?.(error))
+  // Nor may one that is in use: its query fails, and besides the client emits what broke it.
+  pool.on('connect', (client) => client.on('error', () => undefined))
+  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool: new HealingPool(pool) }) })
+  return {
+    db,
+    pool,
+    async close() {
+      await db.destroy()
+      // Kysely leaves a pool alone that it never asked for a connection.
+      if (!pool.ended) await pool.end()
+    },
+  }
+}
+
+/**
+ * Hands out connections that are thrown away once they failed. `pg` gives a connection whose query ran into its
+ * time limit back to the pool as it is, with the hung query still at the head of its queue.
+ */
+class HealingPool implements PostgresPool {
+  readonly #pool: pg.Pool
+
+  constructor(pool: pg.Pool) {
+    this.#pool = pool
+  }
+
+  async connect(): Promise<PostgresPoolClient> {
+    try {
+      return new Lease(await this.#pool.connect())
+    } catch (error) {
+      throw new Failure('store_unavailable', 'could not connect to the database', { cause: error, retryAfter: 1 })
+    }
+  }
+
+  end(): Promise<void> {
+    return this.#pool.end()
+  }
+}
+
+class Lease implements PostgresPoolClient {
+  readonly #client: pg.PoolClient
+  #broken: Failure | undefined
+
+  constructor(client: pg.PoolClient) {
+    this.#client = client
+  }
+
+  query<R>(text: string, values: readonly unknown[]): Promise<PostgresQueryResult<R>>
+  query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>
+  query(text: unknown, values: readonly unknown[] = []): unknown {
+    if (typeof text !== 'string') throw new TypeError('cursors are not supported')
+    return this.#run(text, values)
+  }
+
+  async #run(text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
+    if (this.#broken !== undefined) throw this.#broken
+    try {
+      return await this.#client.query(text, [...values])
+    } catch (cause) {
+      if (!isOutage(cause)) throw cause
+      const failure = new Failure('store_unavailable', 'the database did not answer', { cause, retryAfter: 1 })
+      if (!STATEMENT_ONLY.has(sqlState(cause) ?? '')) this.#broken = failure
+      throw failure
+    }
+  }
+
+  release(): void {
+    this.#client.release(this.#broken)
+  }
+}
+
+/** Whether it is the database that is away, hung or overloaded, and not the statement that is wrong. */
+export function isUnavailable(error: unknown): boolean {
+  return error instanceof Failure ? error.code === 'store_unavailable' : isOutage(error)
+}
+
+/** The SQLSTATE of an error that Postgres answered with. */
+export function sqlState(error: unknown): string | undefined {
+  return error instanceof pg.DatabaseError ? error.code : undefined
+}
+
+// Statement timeout, lock timeout, serialization failure, deadlock: the server gave up the statement, and the
+// connection is in order.
+const STATEMENT_ONLY = new Set(['57014', '55P03', '40001', '40P01'])
+// Connection exceptions; insufficient resources; operator intervention; system errors; a read-only standby.
+const OUTAGE_CLASSES = new Set(['08', '53', '57', '58'])
+const OUTAGE_STATES = new Set([...STATEMENT_ONLY, '25006', '25P03', '28000', '28P01', '3D000'])
+
+function isOutage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  if (error instanceof pg.DatabaseError) {
+    const state = error.code ?? ''
+    return OUTAGE_CLASSES.has(state.slice(0, 2)) || OUTAGE_STATES.has(state)
+  }
+  return ('syscall' in error && 'code' in error) || DRIVER_MESSAGES.some((message) => error.message.includes(message))
+}
+
+// The driver tells these by their text only.
+const DRIVER_MESSAGES = [
+  'Query read timeout',
+  'timeout expired',
+  'timeout exceeded when trying to connect',
+  'Connection terminated',
+  'not queryable',
+  'read ECONNRESET',
+]
+
+const INT8 = 20
+
+function typeParsers(): pg.CustomTypesConfig {
+  const parsers = new pg.TypeOverrides()
+  parsers.setTypeParser(INT8, parseInt8)
+  return parsers
+}
+
+function parseInt8(text: string): number {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value)) throw new Error(`the database answered with ${text}, which no number holds exactly`)
+  return value
+}

@@ -1,0 +1,162 @@
+import type { ColumnType, Generated, JSONColumnType } from 'kysely'
+import type { EntityType, Policy, Properties, Role, Rule, Settings } from '../policy/model.ts'
+
+/** The tables, as `migrations/` makes them. `int8` arrives as a number, `timestamptz` as a Date, `bytea` as a Buffer. */
+export interface Database {
+  tenants: TenantTable
+  settings: { tenant_id: string; body: Json<Settings>; version: Generated<number>; updated_at: GeneratedInstant }
+  types: DocumentTable<EntityType>
+  policies: DocumentTable<Policy>
+  roles: DocumentTable<Role>
+  role_edges: { tenant_id: string; role: string; base: string }
+  rules: DocumentTable<Rule> & { policy: string; effect: 'allow' | 'deny' }
+  policy_references: {
+    tenant_id: string
+    owner_kind: 'rule' | 'role'
+    owner: string
+    kind: 'role' | 'subject' | 'within'
+    type: Generated<string>
+    id: string
+  }
+  entities: EntityTable
+  entity_parents: {
+    tenant_id: string
+    type: string
+    id: string
+    ordinal: number
+    parent_type: string
+    parent_id: string
+  }
+  assignments: AssignmentTable
+  api_keys: ApiKeyTable
+  api_key_index: { id: string; tenant_id: string }
+  signing_keys: {
+    kid: string
+    algorithm: string
+    public_jwk: Json<Properties>
+    sealed: Buffer
+    created_at: GeneratedInstant
+    retired_at: Date | null
+  }
+  policy_changes: PolicyChangeTable
+  idempotency_keys: {
+    tenant_id: string
+    caller: string
+    key: string
+    request_sha256: Buffer
+    status: number
+    headers: Json<Record<string, string>>
+    body: NullableJson
+    created_at: GeneratedInstant
+  }
+  audit_writers: { writer: string; position: Generated<number>; started_at: GeneratedInstant; closed_at: Date | null }
+  audit_outbox: { tenant_id: string; id: string; writer: string | null; event: string; created_at: GeneratedInstant }
+  audit: AuditTable
+}
+
+type Json<T> = JSONColumnType<T & object, string, string>
+type NullableJson = ColumnType<unknown, string | null, string | null>
+type GeneratedInstant = ColumnType<Date, Date | string | undefined, Date | string>
+type NullableInstant = ColumnType<Date | null, Date | string | null | undefined, Date | string | null>
+
+interface TenantTable {
+  id: string
+  name: string
+  status: Generated<'active' | 'suspended' | 'deleted'>
+  revision: Generated<number>
+  revision_id: Generated<string>
+  version: Generated<number>
+  created_at: GeneratedInstant
+  updated_at: GeneratedInstant
+}
+
+/** A document kept whole in `body`, with what is asked of it by SQL beside it. */
+interface DocumentTable<T> {
+  tenant_id: string
+  name: string
+  body: Json<T>
+  version: Generated<number>
+  created_at: GeneratedInstant
+  updated_at: GeneratedInstant
+}
+
+interface EntityTable {
+  tenant_id: string
+  type: string
+  id: string
+  properties: Json<Properties>
+  disabled: Generated<boolean>
+  from_bundle: Generated<boolean>
+  version: Generated<number>
+  created_at: GeneratedInstant
+  updated_at: GeneratedInstant
+}
+
+interface AssignmentTable {
+  tenant_id: string
+  id: string
+  subject_type: string
+  subject_id: string
+  role: string
+  within_type: string | null
+  within_id: string | null
+  valid_from: NullableInstant
+  valid_until: NullableInstant
+  granted_by: Json<{ type: string; id: string }>
+  reason: string | null
+  from_bundle: Generated<boolean>
+  created_at: GeneratedInstant
+}
+
+interface ApiKeyTable {
+  tenant_id: string
+  id: string
+  name: string
+  subject_type: string
+  subject_id: string
+  roles: string[] | null
+  secret_sha256: Buffer
+  expires_at: NullableInstant
+  last_used_at: NullableInstant
+  version: Generated<number>
+  created_at: GeneratedInstant
+  updated_at: GeneratedInstant
+}
+
+interface PolicyChangeTable {
+  tenant_id: string
+  revision: number
+  ordinal: number
+  revision_id: string
+  actor: Json<{ type: string; id: string }>
+  reason: string | null
+  kind: string
+  key: NullableJson
+  operation: 'create' | 'update' | 'delete'
+  before: NullableJson
+  after: NullableJson
+  at: GeneratedInstant
+}
+
+interface AuditTable {
+  tenant_id: string
+  at: Date
+  id: string
+  writer: string
+  seq: number
+  type: string
+  actor_type: string | null
+  actor_id: string | null
+  subject_type: string | null
+  subject_id: string | null
+  action: string | null
+  resource_type: string | null
+  resource_id: string | null
+  decision: boolean | null
+  reason: string | null
+  rules: string[] | null
+  ip: string | null
+  request_id: string | null
+  trace_id: string | null
+  record: Buffer
+}

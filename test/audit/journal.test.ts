@@ -1,0 +1,250 @@
+import { open, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { Journal, type SegmentFile } from '../../src/audit/journal.ts'
+import { recoverSegments } from '../../src/audit/segments.ts'
+import { temporaryDirectory, textsOf } from './support.ts'
+
+const unavailable = expect.objectContaining({ code: 'audit_unavailable' })
+
+test('gives records back as they were appended, in order, with a count for each tenant', async () => {
+  const journal = await Journal.open({ root: await temporaryDirectory(), fsync: 'batch' })
+  const seqs = await Promise.all([
+    journal.append('a', '{"n":1}'),
+    journal.append('b', '{"n":2,"text":"häßlich 🐍"}'),
+    journal.append('a', '{"n":3}'),
+  ])
+  expect(seqs).toEqual([0, 1, 2])
+  expect(await journal.append('b', '{"n":4}')).toBe(3)
+  expect(journal.confirmed).toBe(4)
+  expect(await textsOf(journal)).toEqual([
+    '{"n":1,"tenant_seq":1}',
+    '{"n":2,"text":"häßlich 🐍","tenant_seq":1}',
+    '{"n":3,"tenant_seq":2}',
+    '{"n":4,"tenant_seq":2}',
+  ])
+  await journal.close()
+})
+
+test('reads from any record on, in batches of any size, across files', async () => {
+  const root = await temporaryDirectory()
+  const journal = await Journal.open({ root, fsync: 'off', segmentBytes: 500 })
+  const wanted: string[] = []
+  for (let n = 0; n < 60; n++) {
+    await journal.append('a', `{"n":${n},"pad":"${'x'.repeat((n * 37) % 300)}"}`)
+    wanted.push(`{"n":${n},"pad":"${'x'.repeat((n * 37) % 300)}","tenant_seq":${n + 1}}`)
+  }
+  expect((await readdir(join(root, journal.writer))).length).toBeGreaterThan(5)
+  for (const from of [0, 1, 17, 59, 60, 30, 3]) {
+    expect(await textsOf(journal, from, 7, 100)).toEqual(wanted.slice(from))
+    expect(await textsOf(journal, from, 1, 1)).toEqual(wanted.slice(from))
+    expect(await textsOf(journal, from)).toEqual(wanted.slice(from))
+  }
+  await journal.close()
+})
+
+test('writes and syncs what came in one turn of the event loop once', async () => {
+  const calls: string[] = []
+  const journal = await Journal.open({ root: await temporaryDirectory(), fsync: 'batch', openFile: counting(calls) })
+  await Promise.all(Array.from({ length: 50 }, (_, n) => journal.append('a', `{"n":${n}}`)))
+  expect(calls).toEqual(['write', 'sync'])
+  const first = journal.append('a', '{"n":50}')
+  await new Promise((resolve) => setImmediate(resolve))
+  const later = Array.from({ length: 20 }, (_, n) => journal.append('a', `{"n":${51 + n}}`))
+  await Promise.all([first, ...later])
+  expect(calls).toEqual(['write', 'sync', 'write', 'sync', 'write', 'sync'])
+  await journal.close()
+})
+
+test('answers only when the record is written and synced', async () => {
+  const released = deferred()
+  const journal = await Journal.open({
+    root: await temporaryDirectory(),
+    fsync: 'batch',
+    openFile: async (path) => ({ ...(await realFile(path)), datasync: () => released.promise }),
+  })
+  let answered = false
+  const append = journal.append('a', '{"n":1}').then(() => {
+    answered = true
+  })
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  expect(answered).toBe(false)
+  expect(journal.confirmed).toBe(0)
+  expect(await textsOf(journal)).toEqual([])
+  released.resolve()
+  await append
+  expect(await textsOf(journal)).toEqual(['{"n":1,"tenant_seq":1}'])
+  await journal.close()
+})
+
+test.each(['write', 'short write', 'sync', 'open'])(
+  'a failed %s refuses the whole group, and heals by itself',
+  async (kind) => {
+    const root = await temporaryDirectory()
+    const broken = { now: false }
+    const journal = await Journal.open({ root, fsync: 'batch', openFile: breakable(kind, broken) })
+    await Promise.all([journal.append('a', '{"n":1}'), journal.append('b', '{"n":2}')])
+    broken.now = true
+    // A file that stays open is not opened again: only a new one can show that opening fails.
+    if (kind === 'open') await failOnce(journal)
+    for (let round = 0; round < 3; round++) {
+      const group = [journal.append('a', '{"lost":1}'), journal.append('c', '{"lost":2}')]
+      for (const result of await Promise.allSettled(group)) {
+        expect(result).toEqual({ status: 'rejected', reason: unavailable })
+      }
+    }
+    broken.now = false
+    expect(await Promise.all([journal.append('a', '{"n":3}'), journal.append('c', '{"n":4}')])).toEqual([2, 3])
+    expect(await journal.append('b', '{"n":5}')).toBe(4)
+    const kept = [
+      '{"n":1,"tenant_seq":1}',
+      '{"n":2,"tenant_seq":1}',
+      '{"n":3,"tenant_seq":2}',
+      '{"n":4,"tenant_seq":1}',
+      '{"n":5,"tenant_seq":2}',
+    ]
+    expect(await textsOf(journal)).toEqual(kept)
+    await journal.close()
+    const { segments, damages, tornBytes } = await recoverSegments(join(root, journal.writer))
+    expect(await textsOf(segments)).toEqual(kept)
+    expect({ damages, tornBytes }).toEqual({ damages: [], tornBytes: 0 })
+  },
+)
+
+test('deleting what is shipped leaves the file alone that took the place of one that failed', async () => {
+  const broken = { now: false }
+  const openFile = breakable('write', broken)
+  const journal = await Journal.open({ root: await temporaryDirectory(), fsync: 'batch', openFile })
+  await journal.append('a', '{"n":1}')
+  broken.now = true
+  await failOnce(journal)
+  await failOnce(journal)
+  broken.now = false
+  await journal.append('a', '{"n":2}')
+  await journal.trim(1)
+  expect(journal.oldest).toBe(1)
+  expect(await textsOf(journal, 1)).toEqual(['{"n":2,"tenant_seq":2}'])
+  await journal.close()
+})
+
+test('never writes again to a file that failed', async () => {
+  const root = await temporaryDirectory()
+  const broken = { now: false }
+  const journal = await Journal.open({ root, fsync: 'batch', openFile: breakable('sync', broken) })
+  await journal.append('a', '{"n":1}')
+  broken.now = true
+  await expect(journal.append('a', '{"n":2}')).rejects.toEqual(unavailable)
+  const directory = join(root, journal.writer)
+  const [abandoned = ''] = await readdir(directory)
+  const { size, mtimeMs } = await stat(join(directory, abandoned))
+  broken.now = false
+  await journal.append('a', '{"n":3}')
+  expect((await readdir(directory)).sort()).toEqual(['0000000000000000.log', '0000000000000001.log'])
+  const after = await stat(join(directory, abandoned))
+  expect(after).toMatchObject({ size, mtimeMs })
+  await journal.close()
+})
+
+test('refuses records beyond its limit, and takes them again once space is free', async () => {
+  const journal = await Journal.open({ root: await temporaryDirectory(), fsync: 'off', maxBytes: 20_000 })
+  const text = `{"pad":"${'x'.repeat(900)}"}`
+  let kept = 0
+  await expect(
+    (async () => {
+      for (; kept < 100; kept++) await journal.append('a', text)
+    })(),
+  ).rejects.toEqual(unavailable)
+  expect(kept).toBeGreaterThan(15)
+  expect(journal.bytes).toBeLessThanOrEqual(20_000)
+  await journal.trim(kept)
+  expect(await journal.append('a', text)).toBe(kept)
+  expect(journal.oldest).toBeGreaterThan(0)
+  expect((await textsOf(journal, kept)).at(0)).toContain(`"tenant_seq":${kept + 1}}`)
+  await journal.close()
+})
+
+test('the limit counts what is still waiting to be written', async () => {
+  const journal = await Journal.open({ root: await temporaryDirectory(), fsync: 'off', maxBytes: 10_000 })
+  const text = `{"pad":"${'x'.repeat(900)}"}`
+  const results = await Promise.allSettled(Array.from({ length: 100 }, () => journal.append('a', text)))
+  expect(results.filter(({ status }) => status === 'fulfilled').length).toBeLessThan(11)
+  expect(journal.bytes).toBeLessThanOrEqual(10_000)
+  await journal.close()
+})
+
+test('keeps what was appended before it is closed, and nothing after', async () => {
+  const journal = await Journal.open({ root: await temporaryDirectory(), fsync: 'batch' })
+  const appended = journal.append('a', '{"n":1}')
+  const closed = journal.close()
+  await expect(journal.append('a', '{"n":2}')).rejects.toMatchObject({ code: 'shutting_down' })
+  expect(await appended).toBe(0)
+  await closed
+  expect(await textsOf(journal)).toEqual(['{"n":1,"tenant_seq":1}'])
+})
+
+test('a record of several MiB goes in and comes out whole', async () => {
+  const journal = await Journal.open({ root: await temporaryDirectory(), fsync: 'off' })
+  const pad = 'ü'.repeat(3_000_000)
+  await Promise.all([journal.append('a', `{"pad":"${pad}"}`), journal.append('a', '{"n":2}')])
+  expect(await textsOf(journal)).toEqual([`{"pad":"${pad}","tenant_seq":1}`, '{"n":2,"tenant_seq":2}'])
+  await expect(journal.append('a', `{"pad":"${'x'.repeat(6_000_000)}"}`)).rejects.toEqual(unavailable)
+  await journal.close()
+})
+
+async function realFile(path: string): Promise<SegmentFile> {
+  const file = await open(path, 'wx')
+  return {
+    write: (...range) => file.write(...range),
+    datasync: () => file.datasync(),
+    close: () => file.close(),
+  }
+}
+
+function counting(calls: string[]): (path: string) => Promise<SegmentFile> {
+  return async (path) => {
+    const file = await realFile(path)
+    return {
+      ...file,
+      write: (...range) => {
+        calls.push('write')
+        return file.write(...range)
+      },
+      datasync: () => {
+        calls.push('sync')
+        return file.datasync()
+      },
+    }
+  }
+}
+
+/** A disk that fails in one way while `broken.now`: what was asked to be written may have got there, or half of it. */
+function breakable(kind: string, broken: { now: boolean }): (path: string) => Promise<SegmentFile> {
+  return async (path) => {
+    if (kind === 'open' && broken.now) throw new Error('EMFILE')
+    const file = await realFile(path)
+    return {
+      ...file,
+      write: async (buffer, offset, length, position) => {
+        if (!broken.now || kind === 'sync') return file.write(buffer, offset, length, position)
+        if (kind === 'short write' && length > 20) return file.write(buffer, offset, 20, position)
+        throw new Error('ENOSPC')
+      },
+      datasync: async () => {
+        if (broken.now) throw new Error('EIO')
+        await file.datasync()
+      },
+    }
+  }
+}
+
+async function failOnce(journal: Journal): Promise<void> {
+  await expect(journal.append('a', '{"lost":0}')).rejects.toEqual(unavailable)
+}
+
+function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = () => {}
+  const promise = new Promise<void>((done) => {
+    resolve = done
+  })
+  return { promise, resolve }
+}

@@ -1,0 +1,314 @@
+import { sql } from 'kysely'
+import pg from 'pg'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { encodeEvent } from '../../src/audit/event.ts'
+import { Journal, type JournalOptions } from '../../src/audit/journal.ts'
+import { type AuditStore, Shipper, type ShipperOptions } from '../../src/audit/shipper.ts'
+import { auditStore } from '../../src/store/audit-log.ts'
+import { asAdmin, type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { event, keptLog, temporaryDirectory, textsOf } from './support.ts'
+
+let database: FreshDatabase
+beforeAll(async () => {
+  database = await freshDatabase()
+})
+afterAll(() => database.close())
+
+async function journalOf(count: number, options: Partial<JournalOptions> = {}): Promise<Journal> {
+  const journal = await Journal.open({ root: await temporaryDirectory(), fsync: 'off', ...options })
+  onTestFinished(() => journal.close())
+  await appendTo(journal, count)
+  return journal
+}
+
+async function appendTo(journal: Journal, count: number): Promise<void> {
+  await Promise.all(Array.from({ length: count }, () => journal.append('acme', encodeEvent(event()))))
+}
+
+function shipperOf(source: Journal, store: AuditStore, more: Partial<ShipperOptions> = {}): Shipper {
+  const shipper = new Shipper({ source, store, log: keptLog(), lingerMs: 1, ...more })
+  source.onConfirmed = () => shipper.nudge()
+  return shipper
+}
+
+async function keptRecords(writer: string): Promise<string[]> {
+  const rows = await database.db
+    .selectFrom('audit')
+    .select(['seq', 'record'])
+    .where('writer', '=', writer)
+    .orderBy('seq')
+    .execute()
+  expect(rows.map(({ seq }) => seq)).toEqual(rows.map((_, index) => index))
+  return rows.map(({ record }) => record.toString())
+}
+
+test('moves every record into the database, byte for byte, with what is searched beside it', async () => {
+  const journal = await journalOf(0)
+  const full = event({
+    subject: { type: 'user', id: 'bob"\\ü', properties: { a: 1 } },
+    decision: false,
+    rules: ['default/a', 'default/b'],
+    request_id: 'r1',
+    trace_id: 't1',
+    context: { big: 1e300, text: 'a\0b' },
+  })
+  const bare = event({
+    type: 'security',
+    actor: null,
+    subject: null,
+    action: null,
+    resource: null,
+    context: null,
+    decision: null,
+    reason: null,
+    rules: [],
+    ip: null,
+  })
+  await journal.append('acme', encodeEvent(full))
+  await journal.append('acme', encodeEvent(bare))
+  const wanted = await textsOf(journal)
+  await shipperOf(journal, auditStore(database.db)).drain(10_000)
+  expect(await keptRecords(journal.writer)).toEqual(wanted)
+  const rows = await database.db
+    .selectFrom('audit')
+    .selectAll()
+    .where('writer', '=', journal.writer)
+    .orderBy('seq')
+    .execute()
+  const where = { tenant_id: 'acme', writer: journal.writer }
+  expect(rows.map(({ record, ...columns }) => columns)).toEqual([
+    {
+      ...where,
+      at: new Date(full.at),
+      id: full.id,
+      seq: 0,
+      type: 'decision',
+      actor_type: 'service',
+      actor_id: 'gateway',
+      subject_type: 'user',
+      subject_id: 'bob"\\ü',
+      action: 'document:read',
+      resource_type: 'document',
+      resource_id: 'reports/q3',
+      decision: false,
+      reason: 'allowed_by_rule',
+      rules: ['default/a', 'default/b'],
+      ip: '127.0.0.1',
+      request_id: 'r1',
+      trace_id: 't1',
+    },
+    {
+      ...where,
+      at: new Date(bare.at),
+      id: bare.id,
+      seq: 1,
+      type: 'security',
+      actor_type: null,
+      actor_id: null,
+      subject_type: null,
+      subject_id: null,
+      action: null,
+      resource_type: null,
+      resource_id: null,
+      decision: null,
+      reason: null,
+      rules: [],
+      ip: null,
+      request_id: null,
+      trace_id: null,
+    },
+  ])
+})
+
+test('a record with the longest names that the door lets in is kept', async () => {
+  const journal = await journalOf(0)
+  const longest = () =>
+    Array.from({ length: 512 }, () => String.fromCodePoint(0x10000 + Math.floor(Math.random() * 0xffff))).join('')
+  const named = () => ({ type: longest(), id: longest() })
+  const facts = { actor: named(), subject: named(), resource: named(), action: { name: longest() }, decision: false }
+  await journal.append('acme', encodeEvent(event(facts)))
+  const shipper = shipperOf(journal, auditStore(database.db))
+  expect(await shipper.drain(2_000)).toBe(true)
+  expect(shipper.refusals).toBe(0)
+})
+
+test('ships what comes while it runs, and deletes the files that it has shipped', async () => {
+  const journal = await journalOf(100, { segmentBytes: 10_000 })
+  const shipper = shipperOf(journal, auditStore(database.db), { maxRecords: 30 })
+  shipper.start()
+  for (let round = 0; round < 10; round++) await appendTo(journal, 50)
+  await shipper.committed(599, 10_000)
+  expect(shipper.shipped).toBe(600)
+  expect(await keptRecords(journal.writer)).toHaveLength(600)
+  await expect.poll(() => journal.bytes).toBeLessThan(30_000)
+  expect(await shipper.stop(5_000)).toBe(true)
+})
+
+test('a commit whose answer is lost is not repeated', async () => {
+  const journal = await journalOf(100)
+  const store = auditStore(database.db)
+  let calls = 0
+  const shipper = shipperOf(
+    journal,
+    {
+      ...store,
+      async insert(...batch) {
+        const moved = await store.insert(...batch)
+        if (++calls % 2 === 1) throw new Error('the connection was lost after the commit')
+        return moved
+      },
+    },
+    { maxRecords: 10 },
+  )
+  expect(await shipper.drain(10_000)).toBe(true)
+  expect(shipper.failures).toBeGreaterThan(2)
+  expect(await keptRecords(journal.writer)).toHaveLength(100)
+})
+
+test('connections that are cut in the middle of a batch lose nothing and repeat nothing', async () => {
+  const journal = await journalOf(500)
+  const shipper = shipperOf(journal, auditStore(database.db), { maxRecords: 200 })
+  const name = new URL(database.url).pathname.slice(1)
+  shipper.start()
+  for (let cut = 0; cut < 200 && shipper.failures < 5; cut++) {
+    await appendTo(journal, 100)
+    await asAdmin(`select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = '${name}' and query like '%with moved%' and state = 'active'`)
+  }
+  expect(shipper.failures).toBeGreaterThanOrEqual(5)
+  expect(await shipper.drain(20_000)).toBe(true)
+  expect(await keptRecords(journal.writer)).toEqual(await textsOf(journal, 0, 50_000, 100_000_000))
+})
+
+test('two shippers on one journal ship each record once', async () => {
+  const journal = await journalOf(2000)
+  const one = shipperOf(journal, auditStore(database.db), { maxRecords: 17 })
+  const two = shipperOf(journal, auditStore(database.db), { maxRecords: 23 })
+  expect(await Promise.all([one.drain(20_000), two.drain(20_000)])).toEqual([true, true])
+  expect([one.failures, two.failures]).toEqual([0, 0])
+  expect(await keptRecords(journal.writer)).toHaveLength(2000)
+})
+
+test('waits for a commit for a bounded time, and only for that', async () => {
+  const journal = await journalOf(1)
+  const store = auditStore(database.db)
+  const away = { now: true }
+  const shipper = shipperOf(journal, {
+    ...store,
+    insert: (...batch) => (away.now ? Promise.reject(new Error('away')) : store.insert(...batch)),
+  })
+  shipper.start()
+  const started = Date.now()
+  await expect(shipper.committed(0, 300)).rejects.toMatchObject({ code: 'audit_unavailable' })
+  expect(Date.now() - started).toBeLessThan(1000)
+  away.now = false
+  await shipper.committed(0, 5_000)
+  expect(await keptRecords(journal.writer)).toHaveLength(1)
+  await shipper.committed(0, 0)
+  await shipper.stop(1000)
+})
+
+test('a record that the database refuses stops the log loudly, alone, and not for ever', async () => {
+  const journal = await journalOf(20)
+  const bad = await journal.append('acme', '{"id":"no uuid"}')
+  await appendTo(journal, 20)
+  const log = keptLog()
+  const store = auditStore(database.db)
+  const healed = { now: false }
+  const shipper = shipperOf(
+    journal,
+    {
+      ...store,
+      async insert(writer, from, batch) {
+        if (!healed.now || from > bad || batch.first + batch.lengths.length <= bad)
+          return store.insert(writer, from, batch)
+        // As if a later version could read it.
+        const cut = {
+          ...batch,
+          lengths: batch.lengths.slice(0, bad - from),
+          offsets: batch.offsets.slice(0, bad - from),
+        }
+        if (bad > from) return store.insert(writer, from, cut)
+        await sql`update audit_writers set position = ${bad + 1} where writer = ${writer}`.execute(database.db)
+        return false
+      },
+    },
+    { log },
+  )
+  shipper.start()
+  await shipper.committed(bad - 1, 20_000)
+  await expect.poll(() => shipper.refusals, { timeout: 5000 }).toBeGreaterThan(3)
+  expect(shipper.shipped).toBe(bad)
+  expect(log.messages).toContain('error: audit records could not be shipped')
+  healed.now = true
+  await shipper.committed(40, 10_000)
+  await shipper.drain(1000)
+})
+
+test('takes up a position that somebody else moved', async () => {
+  const journal = await journalOf(50)
+  const store = auditStore(database.db)
+  let raced = false
+  const shipper = shipperOf(journal, {
+    ...store,
+    async insert(writer, from, batch) {
+      if (!raced) {
+        raced = true
+        await store.insert(writer, from, {
+          ...batch,
+          offsets: batch.offsets.slice(0, 20),
+          lengths: batch.lengths.slice(0, 20),
+        })
+      }
+      return store.insert(writer, from, batch)
+    },
+  })
+  expect(await shipper.drain(5_000)).toBe(true)
+  expect(await keptRecords(journal.writer)).toHaveLength(50)
+})
+
+test('says so when the database was put back to before records that it had confirmed, and goes on', async () => {
+  const journal = await journalOf(0, { segmentBytes: 2_000 })
+  for (let n = 0; n < 40; n++) await appendTo(journal, 1)
+  await shipperOf(journal, auditStore(database.db)).drain(5_000)
+  const left = journal.oldest
+  expect(left).toBeGreaterThan(10)
+  await putBack(journal.writer, 10)
+  await appendTo(journal, 5)
+  const log = keptLog()
+  expect(await shipperOf(journal, auditStore(database.db), { log }).drain(5_000)).toBe(true)
+  expect(log.messages).toEqual(['error: the database has lost audit records that it had confirmed'])
+  const rows = await database.db.selectFrom('audit').select('seq').where('writer', '=', journal.writer).execute()
+  const wanted = Array.from({ length: 45 }, (_, seq) => seq).filter((seq) => seq < 10 || seq >= left)
+  expect(rows.map(({ seq }) => seq).sort((one, other) => one - other)).toEqual(wanted)
+})
+
+/** As a restore to an earlier state leaves the database. */
+async function putBack(writer: string, position: number): Promise<void> {
+  const owner = new pg.Client({ connectionString: database.ownerUrl })
+  await owner.connect()
+  await owner.query('delete from audit where writer = $1 and seq >= $2', [writer, position])
+  await owner.query('update audit_writers set position = $2 where writer = $1', [writer, position])
+  await owner.end()
+}
+
+test('a writer that is done is closed, and takes nothing more', async () => {
+  const journal = await journalOf(10)
+  const store = auditStore(database.db)
+  const shipper = shipperOf(journal, store)
+  expect(await shipper.stop(5_000)).toBe(true)
+  expect(await store.position(journal.writer)).toEqual({ position: 10, closed: true })
+  const another = await journalOf(1, { writer: journal.writer })
+  const batch = await another.read(0, 1, 1000)
+  expect(batch && (await store.insert(journal.writer, 10, { ...batch, first: 10 }))).toBe(false)
+})
+
+test('stops in time while the database is away, and leaves the log for the next start', async () => {
+  const journal = await journalOf(10)
+  const hanging: AuditStore = { ...auditStore(database.db), insert: () => new Promise(() => {}) }
+  const shipper = shipperOf(journal, hanging)
+  const started = Date.now()
+  expect(await shipper.stop(300)).toBe(false)
+  expect(Date.now() - started).toBeLessThan(1000)
+  expect(await textsOf(journal)).toHaveLength(10)
+})

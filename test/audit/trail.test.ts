@@ -1,0 +1,58 @@
+import { readdir } from 'node:fs/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { encodeEvent } from '../../src/audit/event.ts'
+import { Journal } from '../../src/audit/journal.ts'
+import { AuditTrail } from '../../src/audit/trail.ts'
+import { getAudit } from '../../src/store/audit.ts'
+import { auditStore } from '../../src/store/audit-log.ts'
+import { outboxStore, owe } from '../../src/store/outbox.ts'
+import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { event, keptLog, temporaryDirectory } from './support.ts'
+
+let database: FreshDatabase
+beforeAll(async () => {
+  database = await freshDatabase()
+  await database.db.insertInto('tenants').values({ id: 'acme', name: 'Acme' }).execute()
+})
+afterAll(() => database.close())
+
+function open(root: string): Promise<AuditTrail> {
+  const store = { ...auditStore(database.db), ...outboxStore(database.db) }
+  return AuditTrail.open({ root, fsync: 'batch', store, log: keptLog() })
+}
+
+const found = (id: string) => getAudit(database.db, 'acme', id)
+
+test('a recorded event reaches the database by itself; a committed one is there when the wait ends', async () => {
+  const root = await temporaryDirectory()
+  const trail = await open(root)
+  const [safe, committed] = [event(), event()]
+  await trail.record(safe)
+  await expect.poll(() => found(safe.id)).toMatchObject(safe)
+  await trail.recordCommitted(committed)
+  expect(await found(committed.id)).toMatchObject({ ...committed, writer: trail.journal.writer, seq: 1 })
+  expect(await trail.stop(5_000)).toBe(true)
+  expect(await readdir(root)).toEqual([])
+})
+
+test('a start takes up what a killed process left: its journal, then what it still owed', async () => {
+  const root = await temporaryDirectory()
+  const dead = await Journal.open({ root, fsync: 'off' })
+  const [recorded, owed] = [event(), event({ type: 'administration' })]
+  await dead.append('acme', encodeEvent(recorded))
+  await database.db.transaction().execute((trx) => owe(trx, dead.writer, owed))
+  await dead.close()
+  const trail = await open(root)
+  await expect.poll(() => found(recorded.id)).toMatchObject({ writer: dead.writer })
+  await expect.poll(() => found(owed.id)).toMatchObject({ writer: trail.journal.writer })
+  expect(await readdir(root)).toEqual([trail.journal.writer])
+  expect(await trail.stop(5_000)).toBe(true)
+})
+
+test('a stop records what is owed and was not announced', async () => {
+  const trail = await open(await temporaryDirectory())
+  const owed = event({ type: 'administration' })
+  await database.db.transaction().execute((trx) => owe(trx, trail.journal.writer, owed))
+  expect(await trail.stop(5_000)).toBe(true)
+  expect(await found(owed.id)).toBeDefined()
+})

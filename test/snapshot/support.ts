@@ -1,0 +1,233 @@
+import { randomUUID } from 'node:crypto'
+import { Failure, type FailureCode } from '../../src/failure.ts'
+import type { GivenAssignment } from '../../src/policy/change.ts'
+import { type EntityFacts, type EntityNode, gatherFacts, unknownEntity } from '../../src/policy/entity-graph.ts'
+import type { EntityRef, Settings } from '../../src/policy/model.ts'
+import { WholeTenant } from '../../src/snapshot/entity-cache.ts'
+import { follow } from '../../src/snapshot/entity-node.ts'
+import { Snapshots, type SnapshotsOptions } from '../../src/snapshot/snapshots.ts'
+import {
+  type ApiKey,
+  apiKey,
+  type LoggedChange,
+  type Revision,
+  type Source,
+  type TenantStatus,
+} from '../../src/snapshot/source.ts'
+
+export const user = (id: string): EntityRef => ({ type: 'user', id })
+export const group = (id: string): EntityRef => ({ type: 'group', id })
+export const doc = (id: string): EntityRef => ({ type: 'document', id })
+
+export function entity({ type, id }: EntityRef, parents: readonly EntityRef[] = [], more: object = {}): LoggedChange {
+  const after = { type, id, properties: {}, parents: [...parents], disabled: false, ...more }
+  return { kind: 'entity', key: { type, id }, operation: 'create', before: null, after }
+}
+
+export function noEntity({ type, id }: EntityRef): LoggedChange {
+  return { kind: 'entity', key: { type, id }, operation: 'delete', before: { type, id }, after: null }
+}
+
+export function assigned(subject: EntityRef, role: string, more: Partial<GivenAssignment> = {}): GivenAssignment {
+  return { id: randomUUID(), subject: { ...subject }, role, granted_by: { type: 'user', id: 'admin' }, ...more }
+}
+
+export function assignment(after: GivenAssignment): LoggedChange {
+  return { kind: 'assignment', key: { id: after.id }, operation: 'create', before: null, after }
+}
+
+export function noAssignment(before: GivenAssignment): LoggedChange {
+  return { kind: 'assignment', key: { id: before.id }, operation: 'delete', before, after: null }
+}
+
+export function key(id: string, subject: EntityRef = user('alice')): LoggedChange {
+  const after = { id, name: id, subject, roles: null, expires_at: null }
+  return { kind: 'api_key', key: { id }, operation: 'create', before: null, after, secret_sha256: Buffer.alloc(32, id) }
+}
+
+export function tenantStatus(id: string, status: TenantStatus): LoggedChange {
+  return { kind: 'tenant', key: { id }, operation: 'update', before: null, after: { id, name: id, status } }
+}
+
+/** A tenant with all the revisions that it ever had, by their ids: a restored database has another history. */
+class FakeTenant {
+  status: TenantStatus = 'active'
+  log: readonly Revision[] = []
+  revision_id: string = randomUUID()
+  readonly histories = new Map<string, readonly Revision[]>()
+  readonly id: string
+
+  constructor(id: string) {
+    this.id = id
+    this.histories.set(this.revision_id, [])
+  }
+
+  get revision(): number {
+    return this.log.length
+  }
+
+  write(...changes: LoggedChange[]): number {
+    this.revision_id = randomUUID()
+    this.log = [...this.log, { revision: this.log.length + 1, revision_id: this.revision_id, changes }]
+    this.histories.set(this.revision_id, this.log)
+    return this.revision
+  }
+
+  /** As a restored database is: some of the past, and another future. */
+  restore(revision: number): void {
+    this.log = this.log.slice(0, revision)
+    this.revision_id = this.log.at(-1)?.revision_id ?? this.revision_id
+  }
+
+  /** Its entities, by nothing but the log. */
+  entities(revision_id = this.revision_id): WholeTenant {
+    const nodes = new WholeTenant([], () => {})
+    for (const { changes } of this.histories.get(revision_id) ?? []) for (const change of changes) follow(nodes, change)
+    return nodes
+  }
+
+  facts(revision_id: string, ref: EntityRef): EntityFacts {
+    const nodes = this.entities(revision_id)
+    return gatherFacts((type, id) => nodes.get(type, id), ref, [])
+  }
+
+  keys(): ApiKey[] {
+    const keys = new Map<string, ApiKey>()
+    for (const change of this.log.flatMap(({ changes }) => changes)) {
+      if (change.kind !== 'api_key') continue
+      if (change.after && change.secret_sha256)
+        keys.set(change.key.id, apiKey(this.id, change.after, change.secret_sha256))
+      else keys.delete(change.key.id)
+    }
+    return [...keys.values()]
+  }
+}
+
+export type Statement = Exclude<keyof Source, 'toString'>
+
+const OF_POLICY = new Set(['settings', 'type', 'policy', 'role', 'rule'])
+
+/** A database in memory. A statement reads at one moment between its sending and its answer; `pace` spaces these. */
+export class FakeDatabase implements Source {
+  readonly tenants = new Map<string, FakeTenant>()
+  /** How often each statement was sent. */
+  readonly asked: Record<Statement, number> = {
+    loadTenant: 0,
+    loadEntities: 0,
+    revisions: 0,
+    changesAfter: 0,
+    tenantOfApiKey: 0,
+  }
+  pace: (statement: Statement) => Promise<void> = () => Promise.resolve()
+  away = false
+
+  tenant(id: string): FakeTenant {
+    let tenant = this.tenants.get(id)
+    if (tenant === undefined) {
+      tenant = new FakeTenant(id)
+      this.tenants.set(id, tenant)
+    }
+    return tenant
+  }
+
+  loadTenant(id: string, room: number) {
+    return this.#run('loadTenant', () => {
+      const tenant = this.tenants.get(id)
+      if (tenant === undefined) return undefined
+      const nodes = [...tenant.entities().values()]
+      const count = nodes.reduce((sum, node) => sum + (node.known ? 1 : 0) + node.assignments.length, 0)
+      const { status, revision, revision_id } = tenant
+      const policy = tenant.log.flatMap(({ changes }) => changes).filter(({ kind }) => OF_POLICY.has(kind))
+      return {
+        id,
+        status,
+        revision,
+        revision_id,
+        policy,
+        api_keys: tenant.keys(),
+        entities: count > room ? null : nodes,
+      }
+    })
+  }
+
+  loadEntities(id: string, refs: readonly EntityRef[]) {
+    return this.#run('loadEntities', () => {
+      const tenant = this.tenants.get(id)
+      if (tenant === undefined) return undefined
+      const nodes = new Map<string, EntityNode>()
+      const stored = tenant.entities()
+      const add = (ref: EntityRef): void => {
+        const name = JSON.stringify([ref.type, ref.id])
+        if (nodes.has(name)) return
+        const node = stored.get(ref.type, ref.id) ?? unknownEntity(ref.type, ref.id)
+        nodes.set(name, node)
+        for (const parent of node.parents) add(parent)
+      }
+      for (const ref of refs) add(ref)
+      return { revision: tenant.revision, revision_id: tenant.revision_id, nodes: [...nodes.values()] }
+    })
+  }
+
+  revisions(ids: readonly string[]) {
+    return this.#run('revisions', () =>
+      ids.flatMap((id) => {
+        const tenant = this.tenants.get(id)
+        if (tenant === undefined) return []
+        const { status, revision, revision_id } = tenant
+        return [{ id, status, revision, revision_id }]
+      }),
+    )
+  }
+
+  changesAfter(id: string, revision: number, limit: number) {
+    return this.#run('changesAfter', () => {
+      const { log } = this.tenant(id)
+      const revisions = log.slice(revision, revision + limit)
+      return { anchor: log[revision - 1]?.revision_id ?? null, revisions }
+    })
+  }
+
+  tenantOfApiKey(id: string) {
+    return this.#run('tenantOfApiKey', () => {
+      for (const tenant of this.tenants.values()) if (tenant.keys().some((each) => each.id === id)) return tenant.id
+      return undefined
+    })
+  }
+
+  async #run<T>(statement: Statement, read: () => T): Promise<T> {
+    this.asked[statement]++
+    await this.pace(statement)
+    if (this.away) throw new Error('the database is away')
+    const answer = read()
+    await this.pace(statement)
+    return answer
+  }
+}
+
+/** Memory over a fake database, which polls only when it is told to. */
+export function over(source: Source, options: Partial<SnapshotsOptions> = {}): Snapshots {
+  return new Snapshots({ source, entities: 1000, maxStaleness: 300_000, interval: 1_000_000, ...options })
+}
+
+export function type(name: string, stored: 'maybe' | 'never'): LoggedChange {
+  return { kind: 'type', key: { name }, operation: 'create', before: null, after: { name, stored } }
+}
+
+export function settings(after: Settings): LoggedChange {
+  return { kind: 'settings', key: null, operation: 'update', before: null, after }
+}
+
+/** The code that something fails with; undefined if it does not. */
+export async function failure(what: unknown): Promise<FailureCode | undefined> {
+  try {
+    await (typeof what === 'function' ? what() : what)
+    return undefined
+  } catch (error) {
+    if (error instanceof Failure) return error.code
+    throw error
+  }
+}
+
+export function noKey(id: string): LoggedChange {
+  return { kind: 'api_key', key: { id }, operation: 'delete', before: null, after: null }
+}
