@@ -1,0 +1,50 @@
+import { type ApiKeyAdministration, apiKeyAdministration } from './administration/api-keys.ts'
+import { type AssignmentAdministration, assignmentAdministration } from './administration/assignments.ts'
+import { type Filled, filler } from './administration/bundle.ts'
+import { changer } from './administration/change.ts'
+import { type ChangeLog, changeLog } from './administration/changes.ts'
+import { type EntityAdministration, entityAdministration } from './administration/entities.ts'
+import { type PolicyAdministration, policyAdministration } from './administration/policies.ts'
+import { type RoleAdministration, roleAdministration } from './administration/roles.ts'
+import { type RuleAdministration, ruleAdministration } from './administration/rules.ts'
+import { type SettingsAdministration, settingsAdministration } from './administration/settings.ts'
+import { type TenantAdministration, tenantAdministration } from './administration/tenants.ts'
+import type { Answer, Parts, Write } from './administration/write.ts'
+import type { Bundle } from './policy/model.ts'
+
+export type { Answer, Author, Found, Parts, Read, Write } from './administration/write.ts'
+
+/**
+ * Everything that can be administered. A write is checked by the policy `pdp` before it comes here; here it is
+ * checked for sense, stored in one transaction with its revision, its log and its record, and answered once this
+ * replica decides by it.
+ */
+export interface Administration {
+  readonly tenants: TenantAdministration
+  readonly settings: SettingsAdministration
+  readonly policies: PolicyAdministration
+  readonly roles: RoleAdministration
+  readonly rules: RuleAdministration
+  readonly entities: EntityAdministration
+  readonly assignments: AssignmentAdministration
+  readonly api_keys: ApiKeyAdministration
+  readonly changes: ChangeLog
+  /** Fills a tenant that has no policy yet, in one revision. */
+  fillTenant(write: Write, bundle: Bundle): Promise<Answer<Filled>>
+}
+
+export function createAdministration(parts: Parts): Administration {
+  const change = changer(parts)
+  return {
+    tenants: tenantAdministration(parts, change),
+    settings: settingsAdministration(parts, change),
+    policies: policyAdministration(parts, change),
+    roles: roleAdministration(parts, change),
+    rules: ruleAdministration(parts, change),
+    entities: entityAdministration(parts, change),
+    assignments: assignmentAdministration(parts, change),
+    api_keys: apiKeyAdministration(parts, change),
+    changes: changeLog(parts),
+    fillTenant: filler(change),
+  }
+}

@@ -1,0 +1,116 @@
+import type { Transaction } from 'kysely'
+import { Failure } from '../failure.ts'
+import { ACTING_OPERATOR, isBuiltIn } from '../policy/built-in.ts'
+import type { PolicyChange } from '../policy/change.ts'
+import type { EntityRef } from '../policy/model.ts'
+import { countHolders, type Holding, holdingsOf } from '../store/holders.ts'
+import type { Database } from '../store/schema.ts'
+import { shownRef } from './refusal.ts'
+import type { Write } from './write.ts'
+
+/**
+ * "Verdict guards itself", asked of what a write has logged, whatever write it was and whatever it dragged along: who
+ * may give and take built-in roles, who may touch their holders, and that a tenant keeps an admin. It runs before the
+ * commit, so that a refusal leaves nothing.
+ */
+export async function checkAuthority(
+  trx: Transaction<Database>,
+  write: Write,
+  changes: readonly PolicyChange[],
+  at: Date,
+): Promise<void> {
+  const given = changes.flatMap(rolesGiven)
+  if (isActing(write)) refuseBeyondActing(write, changes)
+  for (const role of given) requireGiver(write, role)
+  const holdings = await holdingsOf(trx, write.tenant, changes.flatMap(subjectTouched))
+  for (const holding of holdings) requireToTouch(write, holding)
+  await keepAdmins(trx, write.tenant, changes, holdings, at)
+}
+
+/** Whether an operator acts in another tenant than its own. */
+export function isActing({ caller, tenant }: Write): boolean {
+  return caller.tenant !== tenant
+}
+
+function refuseBeyondActing({ caller }: Write, changes: readonly PolicyChange[]): void {
+  if (!caller.roles.includes('pdp:operator') && !caller.roles.includes(ACTING_OPERATOR)) {
+    throw new Failure('forbidden', 'only an operator may act in another tenant')
+  }
+  if (!changes.every(isOperatorsBusiness)) {
+    throw new Failure(
+      'forbidden',
+      'an operator manages the keys, settings and pdp: assignments of another tenant, only',
+    )
+  }
+}
+
+function isOperatorsBusiness(change: PolicyChange): boolean {
+  if (change.kind === 'assignment') return rolesGiven(change).length > 0
+  return change.kind === 'api_key' || change.kind === 'settings'
+}
+
+/** The built-in roles that a change gives or takes; tenants are the operator's. */
+function rolesGiven(change: PolicyChange): readonly string[] {
+  if (change.kind === 'assignment') return [change.before?.role, change.after?.role].filter(isBuiltInName)
+  if (change.kind === 'api_key') return [change.before, change.after].flatMap((key) => key?.roles ?? [])
+  return change.kind === 'tenant' ? ['pdp:operator'] : []
+}
+
+function isBuiltInName(role: string | undefined): role is string {
+  return role !== undefined && isBuiltIn(role)
+}
+
+function requireGiver(write: Write, role: string): void {
+  if (mayGive(write, role)) return
+  throw new Failure('forbidden', `the caller may not give or take ${role}`)
+}
+
+function mayGive(write: Write, role: string): boolean {
+  if (role === 'pdp:operator') return !isActing(write) && write.caller.roles.includes('pdp:operator')
+  return isActing(write) || write.caller.roles.includes('pdp:admin')
+}
+
+function subjectTouched(change: PolicyChange): readonly EntityRef[] {
+  if (change.kind === 'entity') return [change.key]
+  if (change.kind !== 'assignment' && change.kind !== 'api_key') return []
+  return [change.before?.subject, change.after?.subject].filter((subject) => subject !== undefined)
+}
+
+// A key without roles, or a password, lets its owner be the holder: touching one is as good as giving what it holds.
+function requireToTouch(write: Write, { type, id, role }: Holding): void {
+  if (mayGive(write, role)) return
+  throw new Failure('forbidden', `${shownRef({ type, id })} holds ${role}: the caller may not change it`)
+}
+
+/** The roles of which a tenant never loses the last holder. */
+function keptRoles(tenant: string): readonly string[] {
+  return tenant === 'system' ? ['pdp:admin', 'pdp:operator'] : ['pdp:admin']
+}
+
+async function keepAdmins(
+  trx: Transaction<Database>,
+  tenant: string,
+  changes: readonly PolicyChange[],
+  holdings: readonly Holding[],
+  at: Date,
+): Promise<void> {
+  const taken = new Set(changes.flatMap((change) => rolesTaken(change, holdings, at)))
+  for (const role of keptRoles(tenant)) {
+    if (taken.has(role) && (await countHolders(trx, tenant, role, at)) === 0) {
+      throw new Failure('conflict', `nobody would hold ${role} in this tenant any more`)
+    }
+  }
+}
+
+function rolesTaken(change: PolicyChange, holdings: readonly Holding[], at: Date): readonly string[] {
+  const { kind, before, after } = change
+  if (kind === 'assignment' && before !== null && after === null)
+    return until(before.valid_until, at) ? [before.role] : []
+  if (kind === 'api_key' && before !== null) return until(before.expires_at, at) ? (before.roles ?? []) : []
+  if (kind !== 'entity' || after?.disabled !== true || before?.disabled === true) return []
+  return holdings.filter(({ type, id }) => type === after.type && id === after.id).map(({ role }) => role)
+}
+
+function until(end: string | null | undefined, at: Date): boolean {
+  return end === null || end === undefined || new Date(end) > at
+}

@@ -1,0 +1,150 @@
+import type { Transaction } from 'kysely'
+import { Failure } from '../failure.ts'
+import type { PolicyChange } from '../policy/change.ts'
+import { appendChange } from '../store/changes.ts'
+import type { Stamp } from '../store/documents.ts'
+import { type IdempotencyKey, keepAnswer, type StoredAnswer, storedAnswer } from '../store/idempotency.ts'
+import { owe } from '../store/outbox.ts'
+import type { Database } from '../store/schema.ts'
+import { lockTenant, type Tenant } from '../store/tenants.ts'
+import { checkAuthority } from './authority.ts'
+import { recordsOf } from './record.ts'
+import type { Answer, Parts, Write } from './write.ts'
+
+/** A write under way: inside its transaction, with the tenant's row held. */
+export interface Change extends Stamp {
+  readonly trx: Transaction<Database>
+  readonly write: Write
+  /** The tenant as it was found. `revision` is the one that this write makes, if it changes anything. */
+  readonly found: Tenant
+  /** Everything that changes is logged, in the order in which it takes effect. */
+  log(change: PolicyChange): void
+}
+
+/** What a write came to. `secret` goes into the first answer and nowhere else. */
+export interface Outcome<T> {
+  readonly status: number
+  readonly body: T
+  readonly version: number | null
+  /** What it is called in the record. */
+  readonly id: string
+  readonly secret?: Partial<T>
+}
+
+export type Changer = <T>(write: Write, work: (change: Change) => Promise<Outcome<T>>) => Promise<Answer<T>>
+
+interface OwedRecord {
+  readonly tenant: string
+  readonly id: string
+  readonly text: string
+}
+
+interface Committed<T> {
+  readonly answer: Answer<T>
+  readonly records: readonly OwedRecord[]
+}
+
+/**
+ * Every administrative write: one transaction that holds the tenant's row, answers again by the idempotency key or
+ * does the work, and, if the work logged any change, makes one revision with its log, its record and its answer. After
+ * the commit the record is appended and this replica catches up; only then is the write answered.
+ */
+export function changer(parts: Parts): Changer {
+  return async (write, work) => {
+    const { answer, records } = await parts.db.transaction().execute((trx) => perform(parts, trx, write, work))
+    for (const record of records) await announce(parts, record)
+    await parts.applied(write.tenant, answer.revision)
+    return answer
+  }
+}
+
+async function perform<T>(
+  parts: Parts,
+  trx: Transaction<Database>,
+  write: Write,
+  work: (change: Change) => Promise<Outcome<T>>,
+): Promise<Committed<T>> {
+  const found = await openTenant(trx, write)
+  const at = parts.clock()
+  const key = keyOf(write)
+  const before = key === null ? undefined : await storedAnswer(trx, key, at)
+  if (key !== null && before !== undefined) return { answer: answerAgain<T>(key, before), records: [] }
+
+  const changes: PolicyChange[] = []
+  const stamp = { tenant: found.id, revision: found.revision + 1, at }
+  const outcome = await work({ ...stamp, trx, write, found, log: (change) => changes.push(change) })
+  const recorded = changes.length > 0
+  const records = recorded ? await makeRevision(parts, trx, write, outcome.id, changes, stamp) : []
+  const revision = recorded ? stamp.revision : found.revision
+  if (key !== null) await keepAnswer(trx, key, kept(key, outcome, revision), at)
+  const { status, version, secret } = outcome
+  const body = secret === undefined ? outcome.body : { ...outcome.body, ...secret }
+  return { answer: { status, body, revision, version, recorded }, records }
+}
+
+async function makeRevision(
+  parts: Parts,
+  trx: Transaction<Database>,
+  write: Write,
+  id: string,
+  changes: readonly PolicyChange[],
+  stamp: Stamp,
+): Promise<OwedRecord[]> {
+  const { tenant, at } = stamp
+  await checkAuthority(trx, write, changes, at)
+  await appendChange(trx, { tenant, actor: write.caller.subject, reason: write.reason, at, changes })
+  const records: OwedRecord[] = []
+  for (const event of recordsOf(write, id, changes, stamp)) {
+    records.push({ tenant: event.tenant, id: event.id, text: await owe(trx, parts.writer, event) })
+  }
+  return records
+}
+
+async function openTenant(trx: Transaction<Database>, write: Write): Promise<Tenant> {
+  const found = await lockTenant(trx, write.tenant)
+  if (found === undefined || found.status === 'deleted') throw new Failure('not_found', 'there is no such tenant')
+  // An operator that acts in a suspended tenant may still take its keys away.
+  if (found.status === 'suspended' && write.caller.tenant === write.tenant) {
+    throw new Failure('forbidden', 'the tenant is suspended')
+  }
+  return found
+}
+
+interface AskedOnce extends IdempotencyKey {
+  readonly request_sha256: Buffer
+}
+
+function keyOf({ tenant, caller, idempotency }: Write): AskedOnce | null {
+  if (idempotency === null) return null
+  const { type, id } = caller.subject
+  return { tenant, caller: JSON.stringify([caller.tenant, type, id]), ...idempotency }
+}
+
+function answerAgain<T>(asked: AskedOnce, before: StoredAnswer): Answer<T> {
+  if (!asked.request_sha256.equals(before.request_sha256)) {
+    throw new Failure('idempotency_mismatch', 'the Idempotency-Key was used for another request in the last 24 hours')
+  }
+  const { revision, version } = before.headers
+  return {
+    status: before.status,
+    // It was this function's own answer to the same request.
+    body: before.body as T,
+    revision: Number(revision),
+    version: version === undefined ? null : Number(version),
+    recorded: false,
+  }
+}
+
+function kept<T>(asked: AskedOnce, { status, body, version }: Outcome<T>, revision: number): StoredAnswer {
+  const headers = { revision: `${revision}`, ...(version === null ? {} : { version: `${version}` }) }
+  return { request_sha256: asked.request_sha256, status, headers, body }
+}
+
+// The change is committed and its record is in the outbox: a log that takes none now does not undo it.
+async function announce(parts: Parts, { tenant, id, text }: OwedRecord): Promise<void> {
+  try {
+    await parts.announce(tenant, id, text)
+  } catch (error) {
+    parts.warn(error)
+  }
+}

@@ -1,0 +1,81 @@
+import { isDeepStrictEqual } from 'node:util'
+import {
+  DEFAULT_SETTINGS,
+  type Entity,
+  type EntityType,
+  type Permission,
+  type Policy,
+  type Role,
+  type Rule,
+  type Settings,
+} from '../policy/model.ts'
+
+/**
+ * Documents in their one normal form: every member with its default filled in. It is what is stored, logged,
+ * compared (a write that changes nothing makes no revision) and answered with.
+ */
+
+export function normalSettings(settings: Settings): Required<Settings> {
+  return { ...DEFAULT_SETTINGS, ...settings }
+}
+
+export function normalType(type: EntityType): EntityType {
+  return asStored({
+    ...type,
+    on_invalid: type.on_invalid ?? 'reject',
+    protected_properties: type.protected_properties ?? [],
+    stored: type.stored ?? 'maybe',
+    description: type.description ?? '',
+  })
+}
+
+export function normalPolicy(policy: Policy): Policy {
+  const { name, combining = 'deny_overrides', required = false, target, description = '' } = policy
+  return { name, combining, required, ...(target === undefined ? {} : { target }), description }
+}
+
+export function normalRole(role: Role): Role {
+  const { name, description = '', inherits = [], permissions = [], derived } = role
+  const normal = { name, description, inherits, permissions: permissions.map(normalPermission) }
+  return asStored(derived === undefined ? normal : { ...normal, derived })
+}
+
+export function normalRule(rule: Rule): Rule {
+  return asStored({
+    name: rule.name,
+    policy: policyOf(rule),
+    effect: rule.effect,
+    subjects: rule.subjects,
+    actions: rule.actions,
+    resources: rule.resources,
+    condition: rule.condition ?? null,
+    obligations: rule.obligations ?? [],
+    priority: rule.priority ?? 0,
+    valid_from: rule.valid_from ?? null,
+    valid_until: rule.valid_until ?? null,
+    enabled: rule.enabled ?? true,
+    description: rule.description ?? '',
+  })
+}
+
+export function policyOf(rule: Rule): string {
+  return rule.policy ?? 'default'
+}
+
+export function normalEntity(entity: Entity): Required<Entity> {
+  const { type, id, properties = {}, parents = [], disabled = false } = entity
+  return asStored({ type, id, properties, parents, disabled })
+}
+
+export function same(one: unknown, other: unknown): boolean {
+  return isDeepStrictEqual(one, other)
+}
+
+function normalPermission({ actions, resources, condition, obligations }: Permission): Permission {
+  return { actions, resources, condition: condition ?? null, obligations: obligations ?? [] }
+}
+
+// JSON knows neither -0 nor undefined: what comes back from the store would differ from what went in.
+function asStored<T>(document: T): T {
+  return JSON.parse(JSON.stringify(document))
+}

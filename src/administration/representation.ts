@@ -1,0 +1,39 @@
+import type { GivenAssignment } from '../policy/change.ts'
+import type { StoredApiKey } from '../store/api-keys.ts'
+import type { StoredAssignment } from '../store/assignments.ts'
+import type { Stored } from '../store/documents.ts'
+import type { Tenant } from '../store/tenants.ts'
+
+/** What every stored thing is read with beside its document. Instants are RFC 3339 in UTC. */
+export interface Stamps {
+  readonly version: number
+  readonly created_at: string
+  readonly updated_at: string
+}
+
+export type Shown<T> = T & Stamps
+export type ShownAssignment = GivenAssignment & { readonly created_at: string }
+export type ShownApiKey = Shown<StoredApiKey['document']> & {
+  readonly last_used_at: string | null
+  /** The whole key, in the answer to its creation only. */
+  readonly key?: string
+}
+export type ShownTenant = Shown<Pick<Tenant, 'id' | 'name' | 'status' | 'revision'>>
+
+export function shown<T>({ document, version, created_at, updated_at }: Stored<T>): Shown<T> {
+  return { ...document, version, created_at: created_at.toISOString(), updated_at: updated_at.toISOString() }
+}
+
+export function shownAssignment({ document, created_at }: StoredAssignment): ShownAssignment {
+  return { ...document, created_at: created_at.toISOString() }
+}
+
+export function shownApiKey(key: StoredApiKey): ShownApiKey {
+  return { ...shown(key), last_used_at: key.last_used_at?.toISOString() ?? null }
+}
+
+export function shownTenant({ id, name, status, ...rest }: Tenant): ShownTenant {
+  const { revision, version, created_at, updated_at } = rest
+  const stamps = { version, created_at: created_at.toISOString(), updated_at: updated_at.toISOString() }
+  return { id, name, status, revision, ...stamps }
+}

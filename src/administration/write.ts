@@ -1,0 +1,66 @@
+import type { Kysely } from 'kysely'
+import type { Origin } from '../audit/event.ts'
+import type { Caller } from '../authn/caller.ts'
+import type { PdpPermission } from '../policy/built-in.ts'
+import type { Database } from '../store/schema.ts'
+
+/** What administration is built of. */
+export interface Parts {
+  readonly db: Kysely<Database>
+  /** This process's log: it owes the records of changes to it. */
+  readonly writer: string
+  /** Appends a committed change's record (its event's exact text) to the log. */
+  readonly announce: (tenant: string, id: string, event: string) => Promise<void>
+  /** Resolves once this replica decides by the tenant's revision, or a later one. */
+  readonly applied: (tenant: string, revision: number) => Promise<void>
+  readonly clock: () => Date
+  /** Told of a record that could not be appended now; the sweep of the outbox appends it later. */
+  readonly warn: (error: unknown) => void
+}
+
+/** Who writes, with the built-in roles that the caller holds for this call. */
+export type Author = Pick<Caller, 'tenant' | 'subject' | 'key_id'> & { readonly roles: readonly string[] }
+
+/** What every write says of itself, beside its document. The policy `pdp` has allowed it already. */
+export interface Write {
+  readonly caller: Author
+  /** The tenant that is written: the caller's, or the one that an operator acts in. */
+  readonly tenant: string
+  /** What the guard asked, and the rules (`pdp/…`) by which it allowed it: they go into the record. */
+  readonly permission: PdpPermission
+  readonly rules?: readonly string[]
+  readonly origin: Origin
+  readonly reason: string | null
+  readonly idempotency: { readonly key: string; readonly request_sha256: Buffer } | null
+  /** The header `If-Match` as it came. */
+  readonly if_match: string | null
+}
+
+/** Who reads what. */
+export interface Read {
+  readonly tenant: string
+}
+
+export interface Answer<T> {
+  readonly status: number
+  /** null with 204. */
+  readonly body: T
+  /** The tenant's revision that the write made, or that it found when it changed nothing. */
+  readonly revision: number
+  /** For the ETag; null where the thing has none, or is gone. */
+  readonly version: number | null
+  /**
+   * Whether the change's own record tells of the call. A write that changed nothing, or whose answer is given
+   * again, has made none: it is the caller's to record it, as it records a read.
+   */
+  readonly recorded: boolean
+}
+
+/** A thing as it is read: what goes to the reader, and its version for the ETag. */
+export interface Found<T> {
+  readonly body: T
+  readonly version: number
+}
+
+/** Of a write that no call from outside has caused. */
+export const NO_ORIGIN: Origin = { ip: null, user_agent: null, request_id: null, trace_id: null }

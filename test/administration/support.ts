@@ -1,0 +1,138 @@
+import { createHash } from 'node:crypto'
+import { type Kysely, sql } from 'kysely'
+import { type Administration, createAdministration, type Write } from '../../src/administration.ts'
+import { Failure, type FailureCode } from '../../src/failure.ts'
+import type { Database } from '../../src/store/schema.ts'
+import { freshDatabase } from '../support/database.ts'
+
+export const NO_ORIGIN = { ip: null, user_agent: null, request_id: null, trace_id: null }
+export const FIRST_PAGE = { limit: 50 }
+
+export interface Bench {
+  readonly db: Kysely<Database>
+  readonly administration: Administration
+  /** What was announced, in order. */
+  readonly announced: { tenant: string; id: string; event: string }[]
+  /** What went wrong without undoing anything. */
+  readonly warnings: unknown[]
+  readonly waited: { tenant: string; revision: number }[]
+  /** The clock; it can be set. */
+  now: Date
+  /** What announcing does instead of noting. */
+  announce: ((tenant: string, id: string, event: string) => Promise<void>) | null
+  close(): Promise<void>
+}
+
+const WRITER = '01990000-0000-7000-8000-000000000000'
+
+/** A database of its own with the tenants `system` and `acme`, and administration on it. */
+export async function openBench(): Promise<Bench> {
+  const { db, close } = await freshDatabase()
+  await sql`insert into tenants (id, name) values ('system', 'System'), ('acme', 'Acme'), ('other', 'Other')`.execute(
+    db,
+  )
+  await sql`insert into audit_writers (writer) values (${WRITER})`.execute(db)
+  const bench: Omit<Bench, 'administration'> = {
+    db,
+    announced: [],
+    warnings: [],
+    waited: [],
+    now: new Date('2026-01-02T03:04:05.678Z'),
+    announce: null,
+    close,
+  }
+  const administration = createAdministration({
+    db,
+    writer: WRITER,
+    announce: async (tenant, id, event) => {
+      if (bench.announce !== null) return bench.announce(tenant, id, event)
+      bench.announced.push({ tenant, id, event })
+    },
+    applied: async (tenant, revision) => {
+      bench.waited.push({ tenant, revision })
+    },
+    clock: () => bench.now,
+    warn: (error) => bench.warnings.push(error),
+  })
+  return Object.assign(bench, { administration })
+}
+
+/** A write of `acme` by its admin, unless something else is said. */
+export function by(more: Partial<Write> = {}, ...roles: string[]): Write {
+  return {
+    caller: {
+      tenant: 'acme',
+      subject: { type: 'user', id: 'ada' },
+      key_id: null,
+      roles: roles.length > 0 ? roles : ['pdp:admin'],
+    },
+    tenant: 'acme',
+    permission: { type: 'pdp:rule', action: 'pdp:write' },
+    origin: NO_ORIGIN,
+    reason: null,
+    idempotency: null,
+    if_match: null,
+    ...more,
+  }
+}
+
+/** A write of the tenant `system` by its operator, or by the operator in another tenant. */
+export function operator(tenant = 'system', ...roles: string[]): Write {
+  const caller = { tenant: 'system', subject: { type: 'user', id: 'root' }, key_id: 'rootkey' }
+  return by({ caller: { ...caller, roles: roles.length > 0 ? roles : ['pdp:operator', 'pdp:admin'] }, tenant })
+}
+
+export function idempotent(key: string, request: string): Pick<Write, 'idempotency'> {
+  return { idempotency: { key, request_sha256: createHash('sha256').update(request).digest() } }
+}
+
+const TABLES = [
+  'tenants',
+  'settings',
+  'types',
+  'policies',
+  'roles',
+  'role_edges',
+  'rules',
+  'policy_references',
+  'entities',
+  'entity_parents',
+  'assignments',
+  'api_keys',
+  'api_key_index',
+  'policy_changes',
+  'idempotency_keys',
+  'audit_outbox',
+] as const
+
+/** All that is stored, as one text. */
+export async function digest(db: Kysely<Database>): Promise<string> {
+  const parts = await Promise.all(
+    TABLES.map(async (table) => {
+      const { rows } = await sql<{ all: string | null }>`
+        select string_agg(t::text, E'\n' order by t::text) as all from ${sql.table(table)} t`.execute(db)
+      return `${table}: ${rows[0]?.all}`
+    }),
+  )
+  return parts.join('\n')
+}
+
+export async function revisionOf(db: Kysely<Database>, tenant = 'acme'): Promise<number> {
+  const row = await db.selectFrom('tenants').select('revision').where('id', '=', tenant).executeTakeFirstOrThrow()
+  return row.revision
+}
+
+/** The failure that the work comes to; it must come to one, and leave the store as it was. */
+export async function refusal(
+  bench: Bench,
+  work: () => Promise<unknown>,
+): Promise<{ code: FailureCode; pointers: string[]; message: string }> {
+  const before = await digest(bench.db)
+  const failure = await work().then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  if (!(failure instanceof Failure)) throw failure ?? new Error('nothing was refused')
+  if ((await digest(bench.db)) !== before) throw new Error('the refusal wrote something')
+  return { code: failure.code, pointers: failure.problems.map(({ pointer }) => pointer), message: failure.message }
+}
