@@ -1,0 +1,93 @@
+import type { FastifyRequest } from 'fastify'
+import { type AuditEvent, eventId } from '../audit/event.ts'
+import { type Authenticated, authenticate } from '../authn/authenticate.ts'
+import type { Caller } from '../authn/caller.ts'
+import { FailedAttempts } from '../authn/failed-attempts.ts'
+import { Failure } from '../failure.ts'
+import type { Pdp } from '../pdp.ts'
+import type { Snapshots } from '../snapshot/snapshots.ts'
+import type { AccessTokens } from './access-token.ts'
+import { header, originOf } from './origin.ts'
+
+/** Says who calls, and keeps the record of who could not say. */
+export interface Authenticator {
+  /** Fails with `unauthenticated`, once the refusal is recorded. */
+  caller(request: FastifyRequest): Caller | Promise<Caller>
+  /** The same for a credential that came in a body. */
+  callerOf(request: FastifyRequest, credential: string): Promise<Caller>
+  /** Records what was too much to be recorded singly. To be called every minute or so. */
+  drain(): Promise<void>
+}
+
+export interface AuthenticatorParts {
+  readonly pdp: Pdp
+  readonly snapshots: Snapshots
+  readonly tokens: AccessTokens
+  readonly clock: () => number
+}
+
+const SYSTEM = 'system'
+
+export function createAuthenticator({ pdp, snapshots, tokens, clock }: AuthenticatorParts): Authenticator {
+  const failed = new FailedAttempts()
+  const source = {
+    findApiKey: (id: string) => snapshots.findApiKey(id),
+    verifyToken: (token: string, now: number) => tokens.verify(token, now),
+  }
+
+  async function refuse(request: FastifyRequest, tenant: string | undefined): Promise<never> {
+    const now = clock()
+    if (failed.isRecordedSingly(request.ip, now)) {
+      await pdp.record(failureEvent(now, tenant ?? SYSTEM, { ...originOf(request) }, null), 'journal')
+    }
+    throw new Failure('unauthenticated', 'no valid credential came with the request')
+  }
+
+  function settle(request: FastifyRequest, authenticated: Authenticated): Caller | Promise<Caller> {
+    if (authenticated.caller !== undefined) return authenticated.caller
+    return refuse(request, authenticated.tenant)
+  }
+
+  return {
+    caller(request) {
+      const authenticating = authenticate(source, header(request, 'authorization'), clock())
+      if (!(authenticating instanceof Promise)) return settle(request, authenticating)
+      return authenticating.then((authenticated) => settle(request, authenticated))
+    },
+    async callerOf(request, credential) {
+      return settle(request, await authenticate(source, `Bearer ${credential}`, clock()))
+    },
+    async drain() {
+      const now = clock()
+      for (const { address, count } of failed.drain(now)) {
+        const origin = { ip: address, user_agent: null, request_id: null, trace_id: null }
+        await pdp.record(failureEvent(now, SYSTEM, origin, { count }), 'journal')
+      }
+    },
+  }
+}
+
+function failureEvent(
+  now: number,
+  tenant: string,
+  origin: Pick<AuditEvent, 'ip' | 'user_agent' | 'request_id' | 'trace_id'>,
+  context: AuditEvent['context'],
+): AuditEvent {
+  return {
+    ...eventId(now),
+    tenant,
+    type: 'authentication',
+    actor: null,
+    subject: null,
+    action: { name: 'pdp:authenticate' },
+    resource: null,
+    context,
+    decision: false,
+    reason: 'invalid_credential',
+    rules: [],
+    obligations: [],
+    revision: null,
+    ...origin,
+    duration_us: null,
+  }
+}

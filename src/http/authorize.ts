@@ -1,0 +1,16 @@
+import * as contract from '../contract/authorize.ts'
+import type { Pdp } from '../pdp.ts'
+import { callOf } from './guard.ts'
+import type { App } from './server.ts'
+
+export function authorizeRoutes(app: App, pdp: Pdp): void {
+  app.route({
+    ...contract.authorize,
+    handler: async (request) => {
+      const call = callOf(request)
+      const answer = await pdp.evaluate(call, request.body)
+      call.recorded = true
+      return answer
+    },
+  })
+}

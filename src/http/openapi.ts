@@ -1,0 +1,75 @@
+import fastifySwagger from '@fastify/swagger'
+import fastify, { type FastifyInstance } from 'fastify'
+import { Problem } from '../contract/common.ts'
+import { ROUTES } from '../contract/routes.ts'
+import { VERSION } from '../contract/version.ts'
+
+const DESCRIPTION = `Verdict is a policy decision point: services ask whether a subject may do an action on a resource.
+Every decision is recorded before it is answered.
+
+Errors are problem details (RFC 9457). Lists take \`limit\` and \`cursor\`. A write answers with the tenant's new
+revision in the header \`Verdict-Revision\`, and takes \`Verdict-Reason\`, \`Idempotency-Key\` and \`If-Match\`.`
+
+const TAGS = [
+  ['Decisions', 'Asking'],
+  ['Authentication', 'Who calls'],
+  ['Policies', 'Named sets of rules and how they combine'],
+  ['Roles', 'What is permitted to whoever holds them'],
+  ['Rules', 'Allow and deny'],
+  ['Entities', 'Subjects and resources that Verdict knows'],
+  ['Assignments', 'Who holds which role'],
+  ['Changes', 'The policy change log'],
+  ['Audit', 'What was decided and done'],
+  ['Tenants', 'For operators'],
+  ['Settings', "A tenant's own settings"],
+  ['API keys', 'Credentials of services'],
+  ['Operations', 'Health, metrics and this document'],
+] as const
+
+/** Collects the OpenAPI document from the routes' schemas: register it before the routes. */
+export async function describeRoutes(app: FastifyInstance): Promise<void> {
+  app.addSchema(Problem)
+  await app.register(fastifySwagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Verdict',
+        version: VERSION,
+        description: DESCRIPTION,
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      servers: [{ url: '/', description: 'Where Verdict listens' }],
+      tags: TAGS.map(([name, description]) => ({ name, description })),
+      components: {
+        securitySchemes: {
+          bearer: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'An API key (`vdt_…`) or an access token from `/v1/authenticate`.',
+          },
+        },
+      },
+      security: [{ bearer: [] }],
+    },
+    refResolver: {
+      buildLocalReference: (json, _base, _fragment, at) =>
+        typeof json['$id'] === 'string' ? json['$id'] : `def-${at}`,
+    },
+  })
+}
+
+/** The document, made from the contract alone: no server and no database is needed for it. */
+export async function openapiDocument(): Promise<object> {
+  const app = fastify({ exposeHeadRoutes: false })
+  await describeRoutes(app)
+  for (const route of ROUTES) {
+    app.route({
+      ...route,
+      handler: () => {
+        throw new Error('this server only describes')
+      },
+    })
+  }
+  await app.ready()
+  return app.swagger()
+}

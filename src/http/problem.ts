@@ -1,0 +1,147 @@
+import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
+import { Failure, type FailureCode, type Problem } from '../failure.ts'
+
+const STATUS = {
+  invalid_request: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  not_found: 404,
+  conflict: 409,
+  version_mismatch: 412,
+  unprocessable: 422,
+  payload_too_large: 413,
+  unsupported_media_type: 415,
+  revision_unknown: 400,
+  idempotency_mismatch: 422,
+  audit_unavailable: 503,
+  store_unavailable: 503,
+  facts_unavailable: 503,
+  stale: 503,
+  revision_not_reached: 503,
+  shutting_down: 503,
+  unsafe_configuration: 500,
+  internal: 500,
+} satisfies Record<FailureCode, number>
+
+const TITLES = {
+  invalid_request: 'Malformed request',
+  unauthenticated: 'Not authenticated',
+  forbidden: 'Forbidden',
+  not_found: 'Not found',
+  conflict: 'Conflict',
+  version_mismatch: 'Changed meanwhile',
+  unprocessable: 'Cannot be carried out',
+  payload_too_large: 'Too large',
+  unsupported_media_type: 'Unsupported media type',
+  revision_unknown: 'Unknown revision',
+  idempotency_mismatch: 'Idempotency-Key used for another request',
+  audit_unavailable: 'The audit record cannot be kept',
+  store_unavailable: 'The database does not answer',
+  facts_unavailable: 'What the decision needs is not in memory',
+  stale: 'The policy in memory is too old',
+  revision_not_reached: 'The revision has not arrived yet',
+  shutting_down: 'Shutting down',
+  unsafe_configuration: 'Unsafe configuration',
+  internal: 'Internal error',
+} satisfies Record<FailureCode, string>
+
+/** RFC 9457 problem details, as they are sent. */
+export interface ProblemDetails {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly detail: string
+  readonly errors?: readonly Problem[]
+}
+
+export function problemDetails(failure: Failure): ProblemDetails {
+  return {
+    type: `urn:verdict:problem:${failure.code}`,
+    title: TITLES[failure.code],
+    status: STATUS[failure.code],
+    detail: failure.message,
+    ...(failure.problems.length > 0 && { errors: failure.problems }),
+  }
+}
+
+/** Sends a failure. What a driver or a library said goes to the log, never to the caller. */
+export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  return reply.send(problemInstead(error, request, reply))
+}
+
+/** Turns a reply into that of a failure, where something else was about to be sent; the text is its body. */
+export function problemInstead(error: unknown, request: FastifyRequest, reply: FastifyReply): string {
+  const failure = asFailure(error)
+  if (failure.code === 'internal') request.log.error({ err: error }, 'a request failed')
+  else if (STATUS[failure.code] === 503) request.log.warn({ code: failure.code, err: failure.cause }, failure.message)
+  if (failure.code === 'unauthenticated') reply.header('www-authenticate', 'Bearer realm="verdict"')
+  if (failure.retryAfter !== undefined) reply.header('retry-after', String(failure.retryAfter))
+  const problem = problemDetails(failure)
+  reply.code(problem.status).type('application/problem+json').removeHeader('etag')
+  return JSON.stringify(problem)
+}
+
+function asFailure(error: unknown): Failure {
+  if (error instanceof Failure) return error
+  if (isFastifyError(error)) return fromFastify(error)
+  return new Failure('internal', 'Verdict could not do this; nothing was decided', { cause: error })
+}
+
+function isFastifyError(error: unknown): error is FastifyError {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string'
+}
+
+function fromFastify(error: FastifyError): Failure {
+  if (error.validation !== undefined) return invalid(error.validation, error.validationContext ?? 'body')
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new Failure('payload_too_large', 'the body is larger than this route takes', { cause: error })
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new Failure('unsupported_media_type', 'this route takes application/json', { cause: error })
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+    case 'FST_ERR_BAD_URL':
+    case 'FST_ERR_ASYNC_CONSTRAINT':
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+      return new Failure('invalid_request', error.message, { cause: error })
+    default:
+      return new Failure('internal', 'Verdict could not do this; nothing was decided', { cause: error })
+  }
+}
+
+function invalid(errors: readonly FastifySchemaValidationError[], where: string): Failure {
+  const problems = errors.map((error) => located(error, where))
+  return new Failure('invalid_request', `the ${WHERE[where] ?? where} does not have the shape that this route takes`, {
+    problems,
+  })
+}
+
+const WHERE: Readonly<Record<string, string>> = {
+  querystring: 'query',
+  params: 'path',
+  headers: 'header',
+  body: 'body',
+}
+
+/** Points at the member that is wrong or missing, not at the object that it would stand in. */
+export function located(error: FastifySchemaValidationError, where: string): Problem {
+  const member = error.params['missingProperty'] ?? error.params['additionalProperty']
+  const pointer = typeof member === 'string' ? `${error.instancePath}/${escapePointer(member)}` : error.instancePath
+  const place = where === 'body' ? '' : `${WHERE[where] ?? where}: `
+  return { pointer, detail: `${place}${detailOf(error)}` }
+}
+
+function detailOf(error: FastifySchemaValidationError): string {
+  switch (error.keyword) {
+    case 'required':
+      return 'is required'
+    case 'additionalProperties':
+      return 'is not a member that is known here'
+    default:
+      return error.message ?? 'is not valid'
+  }
+}
+
+function escapePointer(member: string): string {
+  return member.replaceAll('~', '~0').replaceAll('/', '~1')
+}

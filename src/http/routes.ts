@@ -1,0 +1,61 @@
+import type { Kysely } from 'kysely'
+import type { Administration } from '../administration.ts'
+import type { SigningKeys } from '../authn/signing-key.ts'
+import type { Pdp } from '../pdp.ts'
+import type { Snapshots } from '../snapshot/snapshots.ts'
+import type { Database } from '../store/schema.ts'
+import { accessTokens } from './access-token.ts'
+import { auditRoutes } from './audit.ts'
+import { openAuthenticateRoutes, ownRoutes } from './authenticate.ts'
+import { type Authenticator, createAuthenticator } from './authenticator.ts'
+import { authorizeRoutes } from './authorize.ts'
+import { assignmentRoutes, bulkRoutes, changeRoutes, entityRoutes } from './entities.ts'
+import { guard } from './guard.ts'
+import { type OperationsParts, operationsRoutes } from './operations.ts'
+import { policyRoutes } from './policies.ts'
+import { roleRoutes } from './roles.ts'
+import { ruleRoutes } from './rules.ts'
+import type { App } from './server.ts'
+import { apiKeyRoutes, settingsRoutes, tenantRoutes } from './tenants.ts'
+
+/** What stands behind the door. */
+export interface RouteParts extends OperationsParts {
+  readonly pdp: Pdp
+  readonly snapshots: Snapshots
+  readonly administration: Administration
+  readonly db: Kysely<Database>
+  readonly signingKeys: SigningKeys
+  readonly publicUrl: string
+  /** ms since the epoch. */
+  readonly clock: () => number
+}
+
+/** All routes: an open scope, and a guarded one. A route is guarded by where it stands, not by how it is spelled. */
+export async function addRoutes(app: App, parts: RouteParts): Promise<Authenticator> {
+  const { pdp, administration } = parts
+  const tokens = await accessTokens(app, parts.signingKeys, parts.publicUrl)
+  const authenticator = createAuthenticator({ ...parts, tokens })
+
+  await app.register(async (open: App) => {
+    operationsRoutes(open, parts)
+    openAuthenticateRoutes(open, { ...parts, tokens, authenticator })
+  })
+
+  await app.register(async (guarded: App) => {
+    guard(guarded, { ...parts, authenticator })
+    ownRoutes(guarded)
+    authorizeRoutes(guarded, pdp)
+    policyRoutes(guarded, administration)
+    roleRoutes(guarded, administration)
+    ruleRoutes(guarded, administration)
+    entityRoutes(guarded, administration)
+    assignmentRoutes(guarded, administration)
+    changeRoutes(guarded, administration)
+    tenantRoutes(guarded, administration)
+    settingsRoutes(guarded, administration)
+    apiKeyRoutes(guarded, administration)
+    auditRoutes(guarded, parts.db)
+    await guarded.register(async (bulk: App) => bulkRoutes(bulk, administration))
+  })
+  return authenticator
+}

@@ -1,0 +1,85 @@
+import { randomUUID } from 'node:crypto'
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyTypeProvider, LogController } from 'fastify'
+import type { Static, TSchema } from 'typebox'
+import { BODY_LIMIT, type RouteConfig } from '../contract/common.ts'
+import { Failure } from '../failure.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import { readBodies } from './body.ts'
+import { answerHeaders } from './headers.ts'
+import { describeRoutes } from './openapi.ts'
+import { sendProblem } from './problem.ts'
+import { timeRequests } from './timing.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    permission?: RouteConfig['permission']
+    acting?: boolean
+    suspended?: 'answers'
+  }
+}
+
+/**
+ * Requests are typed by their route's schema. Answers are not: the use cases give read-only values, which the types of
+ * a schema never are, so every answer is held against its schema when the tests run instead.
+ */
+interface RequestTypes extends FastifyTypeProvider {
+  validator: this['schema'] extends TSchema ? Static<this['schema']> : unknown
+  serializer: unknown
+}
+
+/** Fastify with requests typed by TypeBox schemas. */
+export type App = FastifyInstance<
+  import('node:http').Server,
+  import('node:http').IncomingMessage,
+  import('node:http').ServerResponse,
+  FastifyBaseLogger,
+  RequestTypes
+>
+
+/** Ids are up to 512 characters, each up to 12 bytes when it is written into a path. */
+const MAX_PARAM_LENGTH = 512 * 12
+
+const REQUEST_ID = /^[!-~]{1,128}$/
+
+export interface ServerOptions {
+  readonly logger: FastifyBaseLogger
+  readonly metrics: Metrics
+  readonly isClosing: () => boolean
+}
+
+/** The bare door: limits, strict reading, problems as answers. Routes are put behind it by `routes.ts`. */
+export async function createServer({ logger, metrics, isClosing }: ServerOptions): Promise<App> {
+  const app = fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: BODY_LIMIT.route,
+    requestTimeout: 60_000,
+    connectionTimeout: 120_000,
+    keepAliveTimeout: 72_000,
+    exposeHeadRoutes: false,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    requestIdHeader: false,
+    genReqId: (request) => {
+      const given = request.headers['x-request-id']
+      return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
+    },
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    // Ajv's usual leniency rewrites what came in (null → "", 5 → "5"): in a PDP that confuses identities.
+    ajv: { customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false, allErrors: false } },
+  }).withTypeProvider<RequestTypes>()
+  // Answers are written by JSON.stringify; only the hot routes bring a serializer that is compiled from their schema.
+  app.setSerializerCompiler(() => JSON.stringify)
+  app.setErrorHandler(sendProblem)
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(new Failure('not_found', 'there is no such route'), request, reply),
+  )
+  app.addHook('onRoute', (route) => {
+    if (route.config?.permission === undefined) throw new Error(`${route.method} ${route.url} declares no permission`)
+  })
+  answerHeaders(app, isClosing)
+  timeRequests(app, metrics)
+  readBodies(app)
+  await describeRoutes(app)
+  return app
+}

@@ -1,0 +1,74 @@
+import { readFile } from 'node:fs/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { openapiDocument } from '../../src/http/openapi.ts'
+import { createServer } from '../../src/http/server.ts'
+import { createLogger } from '../../src/telemetry/logger.ts'
+import { Metrics } from '../../src/telemetry/metrics.ts'
+import { startService, type TestService } from '../support/service.ts'
+
+let verdict: TestService
+
+beforeAll(async () => {
+  verdict = await startService()
+})
+
+afterAll(() => verdict.close())
+
+test('openapi.yaml is what the routes say today (else: npm run openapi)', async () => {
+  const file = await readFile(new URL('../../openapi.yaml', import.meta.url), 'utf8')
+  expect(parse(file)).toEqual(JSON.parse(JSON.stringify(await openapiDocument())))
+})
+
+test('the server has the routes of the contract, and no others', async () => {
+  const { body } = await verdict.ask('GET /openapi.json', { key: null })
+  const routes = (document: { paths?: object }) =>
+    Object.entries(document.paths ?? {}).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method} ${path}`),
+    )
+  expect(routes(body).sort()).toEqual(routes(await openapiDocument()).sort())
+})
+
+test('a route that declares no permission does not start', async () => {
+  const app = await createServer({ logger: createLogger('silent'), metrics: new Metrics(), isClosing: () => false })
+  expect(() => app.get('/v1/forgotten', () => 'open to all')).toThrow('declares no permission')
+})
+
+test('health says what is wrong, in codes', async () => {
+  expect((await verdict.ask('GET /livez', { key: null })).body).toEqual({ status: 'ok' })
+  const { status, body } = await verdict.ask('GET /readyz', { key: null })
+  expect(status).toBe(200)
+  expect(body).toMatchObject({ status: 'ok', problems: [] })
+})
+
+test('metrics count decisions by outcome and reason, and name no tenant', async () => {
+  const question = { subject: { type: 'u', id: 'a' }, action: { name: 'x' }, resource: { type: 'r', id: '1' } }
+  await verdict.ask('POST /v1/authorize', { body: question })
+  const { body, headers } = await verdict.ask('GET /metrics', { key: null })
+  expect(headers.get('content-type')).toContain('text/plain')
+  expect(body).toContain('verdict_decisions_total{decision="false",reason="no_applicable_rule"} 1')
+  expect(body).toMatch(/verdict_request_seconds_count\{route="\/v1\/authorize",status="2xx"\} 1/)
+  for (const name of [
+    'verdict_decide_seconds_count',
+    'verdict_audit_append_seconds_count',
+    'verdict_snapshot_staleness_seconds',
+    'verdict_entity_cache_hits_total',
+    'verdict_pool_connections',
+    'nodejs_eventloop_lag_p99_seconds',
+    'verdict_audit_backlog_records',
+  ]) {
+    expect(body).toContain(name)
+  }
+  expect(body).not.toContain('default"')
+})
+
+test('an unknown route is a problem, like any other', async () => {
+  const { status, body } = await verdict.ask('GET /v2/authorize', { key: null })
+  expect(status).toBe(404)
+  expect(body.type).toBe('urn:verdict:problem:not_found')
+})
+
+test('X-Request-ID comes back as it was sent', async () => {
+  const { headers } = await verdict.ask('GET /livez', { headers: { 'x-request-id': 'Mine-1.2' } })
+  expect(headers.get('x-request-id')).toBe('Mine-1.2')
+})
