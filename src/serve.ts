@@ -1,0 +1,238 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { type Administration, createAdministration } from './administration.ts'
+import { acquireLock } from './audit/lock.ts'
+import { AuditTrail } from './audit/trail.ts'
+import type { Config } from './config.ts'
+import { Failure } from './failure.ts'
+import { addRoutes } from './http/routes.ts'
+import { createServer } from './http/server.ts'
+import { createPdp, type Trail } from './pdp.ts'
+import { Opened } from './serve/closing.ts'
+import { showFigures } from './serve/figures.ts'
+import { journalRoot, keysFor, type Screen } from './serve/keys.ts'
+import { fillWithPreset } from './serve/preset.ts'
+import { readinessOf } from './serve/readiness.ts'
+import { mismatchEvent } from './serve/security.ts'
+import { Snapshots } from './snapshot/snapshots.ts'
+import { auditStore } from './store/audit-log.ts'
+import { bootstrap } from './store/bootstrap.ts'
+import { clockSkew } from './store/clock.ts'
+import { openDataDirectory } from './store/data-directory.ts'
+import { type OpenDatabase, openDatabase } from './store/database.ts'
+import { startEmbedded } from './store/embedded.ts'
+import { mayMigrate, migrate, pendingMigrations } from './store/migrate.ts'
+import { outboxStore } from './store/outbox.ts'
+import { openSigningKeys } from './store/signing-keys.ts'
+import { snapshotSource } from './store/snapshot.ts'
+import { createLogger, type Logger } from './telemetry/logger.ts'
+import { Metrics } from './telemetry/metrics.ts'
+
+export interface Service {
+  /** Where it listens. */
+  readonly url: string
+  /** Answers what is under way, writes the audit out, and lets go of everything. */
+  close(): Promise<void>
+}
+
+const FACT_CONNECTIONS = 4
+const CLOSE_MS = 3_000
+const SHIP_MS = 2_500
+/** A batch takes a fraction of it; a connection that hangs is given up after it, and shipping goes on. */
+const SHIPPING_QUERY_MS = 5_000
+const MINUTE = 60_000
+
+/** Wires all parts, from the disk to the door, and starts answering. What fails on the way closes what was opened. */
+export async function serve(config: Config, io: { readonly stdout: Screen }): Promise<Service> {
+  const logger = createLogger(config.logLevel)
+  const opened = new Opened(logger)
+  try {
+    return await open(config, io.stdout, logger, opened)
+  } catch (error) {
+    await opened.close()
+    throw error
+  }
+}
+
+async function open(config: Config, screen: Screen, logger: Logger, opened: Opened): Promise<Service> {
+  const clock = () => Date.now()
+  const dataDir = await openDataDirectory(config.dataDir)
+  const lock = await acquireLock(dataDir)
+  opened.add('lock', () => lock.release())
+  const keys = await keysFor(config, dataDir, screen)
+  const url = await databaseUrl(config, dataDir, logger, opened)
+  const database = openPool('verdict', url, config.poolSize, logger, opened)
+  // Writers of a busy tenant wait for each other with a connection in hand: what decisions need does not queue there.
+  const facts = openPool('verdict facts', url, FACT_CONNECTIONS, logger, opened)
+  await bringSchemaUpToDate(database, url)
+  await bootstrap(database.db, keys, () => new Date(clock()))
+
+  const trail = await openTrail(config, dataDir, url, logger, opened)
+  const watched = watch(trail)
+  const metrics = new Metrics()
+  const snapshots = new Snapshots({
+    source: snapshotSource(facts.db),
+    entities: config.entityCache,
+    maxStaleness: config.maxStalenessMs,
+    onError: (error) => logger.warn({ err: error }, 'the policy in memory could not be brought up to date'),
+    onMismatch: (mismatch) => {
+      logger.error(mismatch, 'the database has another history than memory; the tenant is loaded anew')
+      watched.record(mismatchEvent(mismatch, clock())).catch((error) => logger.error({ err: error }, 'not recorded'))
+    },
+  })
+  snapshots.start()
+  opened.add('snapshots', () => snapshots.stop())
+  showFigures(metrics, snapshots, trail, database)
+
+  const administration = administer(database, trail, snapshots, logger)
+  if (config.preset !== undefined) await fillWithPreset(administration, config.preset)
+  const state = { isClosing: false, skew: await skewOf(database, clock) }
+  every(MINUTE, opened, async () => {
+    state.skew = await skewOf(database, clock)
+  })
+
+  const app = await createServer({ logger, metrics, isClosing: () => state.isClosing })
+  const authenticator = await addRoutes(app, {
+    pdp: createPdp({ snapshots, trail: watched, clock, metrics }),
+    snapshots,
+    administration,
+    metrics,
+    db: database.db,
+    signingKeys: await openSigningKeys(database.db, keys.masterKey),
+    publicUrl: config.publicUrl,
+    clock,
+    readiness: () =>
+      readinessOf({
+        isClosing: state.isClosing,
+        staleness: snapshots.staleness,
+        maxStaleness: config.maxStalenessMs,
+        clockSkew: state.skew,
+        isAuditKept: watched.isKept(),
+        auditBacklog: trail.shipper.backlog,
+        quarantinedRules: snapshots.quarantined,
+      }),
+  })
+  every(MINUTE, opened, () => authenticator.drain())
+  opened.add('door', () => Promise.race([app.close(), pause(CLOSE_MS, undefined, { ref: false })]))
+  const address = await listen(app, config)
+  return {
+    url: address,
+    async close() {
+      state.isClosing = true
+      logger.info('stopping')
+      await pause(config.drainDelayMs)
+      await opened.close()
+      logger.info('stopped')
+    },
+  }
+}
+
+/** The database to work in, with its schema up to date where that is ours to do. */
+async function databaseUrl(config: Config, dataDir: string, logger: Logger, opened: Opened): Promise<string> {
+  if (config.databaseUrl !== undefined) {
+    if (config.migrateDatabaseUrl !== undefined) await migrate(config.migrateDatabaseUrl, userOf(config.databaseUrl))
+    return config.databaseUrl
+  }
+  const embedded = await startEmbedded(dataDir, { log: (line) => logger.info(line) })
+  opened.add('embedded database', () => embedded.stop())
+  await migrate(embedded.ownerUrl, userOf(embedded.url))
+  return embedded.url
+}
+
+function userOf(url: string): string {
+  return decodeURIComponent(new URL(url).username)
+}
+
+function openPool(name: string, url: string, size: number, logger: Logger, opened: Opened): OpenDatabase {
+  const onIdleError = (error: Error) => logger.warn({ err: error }, 'a connection to Postgres was lost')
+  const database = openDatabase({ url, name, size, onIdleError })
+  opened.add(name, () => database.close())
+  return database
+}
+
+/** Runs what is pending as the service's own role, where that role may; a restricted one says who must. */
+async function bringSchemaUpToDate({ db }: OpenDatabase, url: string): Promise<void> {
+  const pending = await pendingMigrations(db)
+  if (pending.length === 0) return
+  if (await mayMigrate(db)) {
+    await migrate(url)
+    return
+  }
+  throw new Failure(
+    'unsafe_configuration',
+    'the schema is older than this version: run `verdict migrate` as the owner of the tables, or give VERDICT_MIGRATE_DATABASE_URL',
+    { problems: pending.map((name) => ({ pointer: '', detail: `${name} has not run` })) },
+  )
+}
+
+/** The audit's own connections: shipping must not wait behind decisions, and a batch takes its time. */
+async function openTrail(
+  config: Config,
+  dataDir: string,
+  url: string,
+  logger: Logger,
+  opened: Opened,
+): Promise<AuditTrail> {
+  const { db, close } = openDatabase({ url, name: 'verdict audit', size: 2, queryTimeout: SHIPPING_QUERY_MS })
+  opened.add('audit database', close)
+  const trail = await AuditTrail.open({
+    root: journalRoot(dataDir),
+    fsync: config.journalFsync,
+    maxBytes: config.journalMaxBytes,
+    store: { ...auditStore(db), ...outboxStore(db) },
+    log: logger,
+  })
+  opened.add('audit trail', () => trail.stop(SHIP_MS))
+  return trail
+}
+
+/** The trail, with an eye on whether this machine's disk took the last record. */
+function watch(trail: AuditTrail): Trail & { isKept(): boolean } {
+  let kept = true
+  return {
+    async record(event) {
+      kept = await trail.record(event).then(
+        () => true,
+        (error) => {
+          kept = false
+          throw error
+        },
+      )
+    },
+    // What Postgres does is seen by the poll.
+    recordCommitted: (event) => trail.recordCommitted(event),
+    isKept: () => kept,
+  }
+}
+
+function administer({ db }: OpenDatabase, trail: AuditTrail, snapshots: Snapshots, logger: Logger): Administration {
+  return createAdministration({
+    db,
+    writer: trail.journal.writer,
+    announce: async (tenant, id, event) => {
+      await trail.outbox.announce(tenant, id, event)
+    },
+    applied: (tenant, revision) => snapshots.applied(tenant, revision),
+    clock: () => new Date(),
+    warn: (error) => logger.warn({ err: error }, 'the record of a change waits in the outbox'),
+  })
+}
+
+async function skewOf({ db }: OpenDatabase, clock: () => number): Promise<number | undefined> {
+  return clockSkew(db, clock).catch(() => undefined)
+}
+
+function every(ms: number, opened: Opened, work: () => Promise<void>): void {
+  // What it does is tried again the next time; who must know of a failure is told by the part that failed.
+  const timer = setInterval(() => void work().catch(() => undefined), ms).unref()
+  opened.add('timer', () => clearInterval(timer))
+}
+
+async function listen(app: { listen(options: object): Promise<string> }, { host, port }: Config): Promise<string> {
+  try {
+    return await app.listen({ host, port, listenTextResolver: (address: string) => `Verdict answers at ${address}` })
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
+    const why = code === 'EADDRINUSE' ? 'the port is in use' : code
+    throw new Failure('unsafe_configuration', `can't listen on ${host}:${port}: ${why}`, { cause })
+  }
+}

@@ -1,0 +1,22 @@
+import type { AuditTrail } from '../audit/trail.ts'
+import type { Snapshots } from '../snapshot/snapshots.ts'
+import type { OpenDatabase } from '../store/database.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+
+/** Hands the numbers that the parts keep to the metrics. */
+export function showFigures(metrics: Metrics, snapshots: Snapshots, trail: AuditTrail, { pool }: OpenDatabase): void {
+  metrics.observe('verdict_tenants_loaded', () => snapshots.tenantsLoaded)
+  metrics.observe('verdict_entities_cached', () => snapshots.entitiesCached)
+  metrics.observe('verdict_entity_cache_hits_total', () => snapshots.cacheHits)
+  metrics.observe('verdict_entity_cache_misses_total', () => snapshots.cacheMisses)
+  metrics.observe('verdict_rules_quarantined', () => snapshots.quarantined)
+  metrics.observe('verdict_revisions_applied_total', () => snapshots.revisionsApplied)
+  metrics.observe('verdict_snapshot_staleness_seconds', () => snapshots.staleness / 1000)
+  metrics.observe('verdict_audit_backlog_records', () => trail.shipper.backlog)
+  metrics.observe('verdict_audit_ship_failures_total', () => trail.shipper.failures)
+  metrics.observe('verdict_audit_refusals_total', () => trail.shipper.refusals)
+  metrics.observe('verdict_journal_bytes', () => trail.journal.bytes)
+  metrics.observe('verdict_pool_connections', () => pool.totalCount)
+  metrics.observe('verdict_pool_idle', () => pool.idleCount)
+  metrics.observe('verdict_pool_waiting', () => pool.waitingCount)
+}

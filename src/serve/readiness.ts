@@ -1,0 +1,41 @@
+import type { Readiness } from '../http/operations.ts'
+
+/** What readiness is made of, read anew each time it is asked. */
+export interface Vitals {
+  readonly isClosing: boolean
+  /** ms since the database last confirmed that memory is up to date. */
+  readonly staleness: number
+  readonly maxStaleness: number
+  /** ms that this clock is ahead of the database's; undefined while it has not been measured. */
+  readonly clockSkew: number | undefined
+  /** Whether the last audit record could be kept. */
+  readonly isAuditKept: boolean
+  readonly auditBacklog: number
+  readonly quarantinedRules: number
+}
+
+/** A missed poll or two is no news; after this, the database is said to be away. */
+const AWAY_AFTER = 5_000
+/** Validity windows are judged by this process's clock: one that is further off would be wrong about them. */
+const MAX_SKEW = 5_000
+
+/** Codes and counts: nothing here names a tenant or a rule. */
+export function readinessOf(vitals: Vitals): Readiness {
+  const fatal = [
+    vitals.isClosing && 'shutting_down',
+    vitals.staleness > vitals.maxStaleness && 'stale',
+    vitals.clockSkew !== undefined && Math.abs(vitals.clockSkew) > MAX_SKEW && 'clock_skew',
+    !vitals.isAuditKept && 'audit_unavailable',
+  ].filter((code) => code !== false)
+  const worrying = [
+    vitals.staleness > AWAY_AFTER && 'store_unavailable',
+    vitals.quarantinedRules > 0 && 'rules_quarantined',
+  ].filter((code) => code !== false)
+  return {
+    status: fatal.length > 0 ? 'unavailable' : worrying.length > 0 ? 'degraded' : 'ok',
+    problems: [...fatal, ...worrying],
+    staleness_ms: Math.round(vitals.staleness),
+    audit_backlog_records: vitals.auditBacklog,
+    quarantined_rules: vitals.quarantinedRules,
+  }
+}

@@ -1,0 +1,104 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { FaultyProxy, type ProxyMode } from '../support/proxy.ts'
+import { eventually, startService, type TestService } from '../support/service.ts'
+
+let database: FreshDatabase
+let proxy: FaultyProxy
+let verdict: TestService
+
+const ROLE = { permissions: [{ actions: ['read'], resources: [{ type: 'doc' }] }] }
+const question = (subject: string, resource = 'plan') => ({
+  subject: { type: 'user', id: subject },
+  action: { name: 'read' },
+  resource: { type: 'doc', id: resource },
+})
+const authorize = (subject: string, resource?: string, key?: string) =>
+  verdict.ask('POST /v1/authorize', { body: question(subject, resource), ...(key !== undefined && { key }) })
+
+beforeAll(async () => {
+  database = await freshDatabase()
+  const before = await FaultyProxy.before(database.url)
+  proxy = before.proxy
+  // So few entities fit that the tenant is not held whole: some questions can't be answered from memory.
+  verdict = await startService({
+    database: { ...database, url: before.url },
+    env: { VERDICT_ENTITY_CACHE: '20', DATABASE_URL: before.url },
+  })
+  await verdict.ask('PUT /v1/roles/reader', { body: ROLE })
+  for (let n = 0; n < 30; n++) await verdict.ask(`PUT /v1/entities/user/u${n}`, { body: { properties: { n } } })
+  await verdict.ask('POST /v1/assignments', { body: { subject: { type: 'user', id: 'alice' }, role: 'reader' } })
+})
+
+afterAll(async () => {
+  proxy.mode = 'pass'
+  await verdict.close()
+  await proxy.close()
+  await database.close()
+})
+
+describe.each(['hang', 'reset'] as const)('while Postgres is away (%s)', (mode: ProxyMode) => {
+  test('what is in memory is decided, recorded and shipped later; the rest is refused within 2 s; it heals by itself', async () => {
+    expect((await authorize('alice')).body.decision).toBe(true)
+    proxy.mode = mode
+    const answered: string[] = []
+    for (let n = 0; n < 20; n++) {
+      const { status, body } = await authorize('alice')
+      expect(status).toBe(200)
+      expect(body.decision).toBe(true)
+      answered.push(body.context.decision_id)
+    }
+
+    const began = Date.now()
+    const unknown = await authorize(`stranger-${mode}`)
+    expect(unknown.status).toBe(503)
+    expect(unknown.body.type).toBe('urn:verdict:problem:facts_unavailable')
+    expect(Date.now() - began).toBeLessThan(2500)
+
+    const wrote = Date.now()
+    expect((await verdict.ask('PUT /v1/roles/other', { body: {} })).status).toBe(503)
+    expect(Date.now() - wrote).toBeLessThan(2500)
+
+    const ready = await eventually(
+      async () => await verdict.ask('GET /readyz', { key: null }),
+      ({ body }) => body.status === 'degraded',
+    )
+    expect(ready.status).toBe(200)
+    expect(ready.body.problems).toContain('store_unavailable')
+    expect(ready.body.audit_backlog_records).toBeGreaterThanOrEqual(20)
+
+    proxy.mode = 'pass'
+    await eventually(
+      async () => (await authorize(`stranger-${mode}`)).status,
+      (status) => status === 200,
+    )
+    await eventually(
+      async () => (await verdict.ask('GET /readyz', { key: null })).body.status,
+      (status) => status === 'ok',
+    )
+    const ids = await eventually(
+      async () => {
+        const { body } = await verdict.ask('GET /v1/audit?subject_type=user&subject_id=alice&limit=1000')
+        return body.items.map(({ id }: { id: string }) => id) as string[]
+      },
+      (found) => answered.every((id) => found.includes(id)),
+    )
+    for (const id of answered) expect(ids.filter((found) => found === id)).toHaveLength(1)
+  }, 60_000)
+})
+
+test('a tenant that waits for the commit is refused within 2.5 s while Postgres is away, and served when it is back', async () => {
+  await verdict.ask('PUT /v1/settings', { body: { audit_mode: 'commit' } })
+  expect((await authorize('alice')).status).toBe(200)
+  proxy.mode = 'hang'
+  const began = Date.now()
+  const refused = await authorize('alice')
+  expect(refused.status).toBe(503)
+  expect(refused.body.type).toBe('urn:verdict:problem:audit_unavailable')
+  expect(Date.now() - began).toBeLessThan(2500)
+  proxy.mode = 'pass'
+  await eventually(
+    async () => (await authorize('alice')).status,
+    (status) => status === 200,
+  )
+}, 60_000)
