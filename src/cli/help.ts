@@ -1,0 +1,67 @@
+import type { Variable } from '../config/environment.ts'
+import { VARIABLES } from '../config.ts'
+
+export const programHelp = `
+Examples:
+  Run it, with an embedded database in ./data and a small policy to try:
+    $ verdict serve
+
+  Run it on a Postgres of yours (see verdict serve --help for what else there is to set):
+    $ export DATABASE_URL=postgres://verdict:…@db.internal:5432/verdict
+    $ VERDICT_MIGRATE_DATABASE_URL=postgres://owner:…@db.internal:5432/verdict verdict migrate
+    $ verdict serve
+
+  Ask a policy file a question, without a database:
+    $ verdict check --policy presets/quickstart.yaml question.json
+
+Exit status: 0 done (check: allow), 1 it could not be done, 3 check came to a deny.`
+
+export const checkHelp = `
+The request is that of POST /v1/authorize. Exit status: 0 allow, 3 deny, 1 nothing was decided.
+
+Examples:
+  $ cat question.json
+  {"subject": {"type": "user", "id": "alice"}, "action": {"name": "document:edit"},
+   "resource": {"type": "document", "id": "plan"}}
+  $ verdict check --policy presets/quickstart.yaml question.json
+  allow  allowed_by_rule
+  rule   default/editors-edit-what-they-own
+
+  From a pipe, as JSON, as of another time:
+    $ jq .request logged.json | verdict check -p policy.yaml - --json --now 2030-01-01T00:00:00Z
+
+  In a pipeline that must not go on with a deny:
+    $ verdict check -p policy.yaml question.json && deploy`
+
+const WIDTH = 100
+const INDENT = 6
+
+/** Every variable with its default, a line or more for each. */
+export function serveHelp(): string {
+  return ['', 'Environment variables:', ...VARIABLES.map(described), '', secretsHelp].join('\n')
+}
+
+const secretsHelp = `A variable marked (secret) can also be read from a file: VERDICT_ROOT_KEY_FILE=/run/secrets/root_key.
+On SIGTERM and SIGINT it stops: it answers what is under way, writes the audit records out, and ends with status 0.
+
+Example:
+  $ VERDICT_PORT=8081 LOG_LEVEL=debug verdict serve`
+
+function described(variable: Variable): string {
+  const fallback = variable.default === undefined ? '' : `  [${variable.default}]`
+  const secret = variable.secret === true ? '  (secret)' : ''
+  return `  ${variable.name}${fallback}${secret}\n${wrapped(variable.description)}`
+}
+
+function wrapped(text: string): string {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + word.length + 1 > WIDTH - INDENT) {
+      lines.push(line)
+      line = ''
+    }
+    line = line === '' ? word : `${line} ${word}`
+  }
+  return [...lines, line].map((filled) => ' '.repeat(INDENT) + filled).join('\n')
+}

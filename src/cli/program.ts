@@ -1,0 +1,72 @@
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError, Option } from 'commander'
+import { checkHelp, programHelp, serveHelp } from './help.ts'
+import { EXIT, type Io } from './io.ts'
+import { report } from './report.ts'
+
+/** Runs one command line and answers with its exit status. Only what a command needs is loaded. */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  let status: number = EXIT.ok
+  const program = commands(io, (commandStatus) => {
+    status = commandStatus
+  })
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+    return status
+  } catch (error) {
+    // Commander has already written its message, or the help that was asked for.
+    if (error instanceof CommanderError) return error.exitCode
+    report(error, io)
+    return EXIT.error
+  }
+}
+
+function commands(io: Io, ended: (status: number) => void): Command {
+  const program = new Command('verdict')
+    .description('A policy decision point: it decides from memory, and no decision leaves unrecorded.')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help; verdict <command> --help prints a command’s own')
+    .helpCommand(false)
+    .addHelpText('after', programHelp)
+    .showHelpAfterError('(verdict --help shows what there is)')
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
+
+  // A subcommand takes over exitOverride and the output from `program`.
+  program
+    .command('serve')
+    .description('run the service; everything is set by environment variables')
+    .addHelpText('after', serveHelp)
+    .action(async () => ended(await (await import('./serve.ts')).serveUntilSignal(io)))
+
+  program
+    .command('migrate')
+    .description('bring the database’s schema up to date, as its owner, and give the service’s role its rights')
+    .action(async () => ended(await (await import('./migrate.ts')).migrateDatabase(io)))
+
+  program
+    .command('check')
+    .description('decide one request against a policy file, without a database')
+    .argument('<request>', 'the request as a JSON file, or - for standard input')
+    .addOption(new Option('-p, --policy <file>', 'the policy: a bundle, YAML or JSON').makeOptionMandatory())
+    .option('--now <instant>', 'decide as of this instant (RFC 3339), for rules and assignments with a validity')
+    .option('--json', 'print the decision as POST /v1/authorize answers it')
+    .addHelpText('after', checkHelp)
+    .action(async (request: string, options: { policy: string; now?: string; json?: true }) =>
+      ended(await (await import('./check.ts')).check(request, options, io)),
+    )
+
+  program
+    .command('openapi')
+    .description('print the description of the HTTP API (OpenAPI 3.1, YAML)')
+    .option('--json', 'print it as JSON')
+    .action(async (options: { json?: true }) => ended(await (await import('./openapi.ts')).openapi(options, io)))
+
+  return program
+}
+
+function version(): string {
+  // The same distance from here in src/ and in dist/.
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : '0.0.0'
+}
