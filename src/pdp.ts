@@ -22,10 +22,10 @@ export interface PdpParts {
 
 /** Where records are kept: both resolve once that is so, and fail with `audit_unavailable` if it can't be. */
 export interface Trail {
-  /** On this machine's disk. */
-  record(event: AuditEvent): Promise<void>
+  /** On this machine's disk. @returns the record's number. */
+  record(event: AuditEvent): Promise<number>
   /** In Postgres too. */
-  recordCommitted(event: AuditEvent): Promise<void>
+  committed(seq: number): Promise<void>
 }
 
 /** Who asks, in which tenant, and how the call came. */
@@ -35,7 +35,11 @@ export interface Asking {
   readonly origin: Origin
   /** When the call began, as `performance.now()` counts. */
   readonly began: number
+  /** Whether its record is kept already: a call leaves one. */
+  recorded: boolean
 }
+
+export type AuditMode = Required<Settings>['audit_mode']
 
 /** What a decision was made of, taken from memory in one turn. */
 interface Made {
@@ -50,7 +54,7 @@ export interface Pdp {
   /** Whether a caller who holds these built-in roles may do this, by the policy `pdp` alone. */
   permit(caller: EntityFacts, roles: readonly string[], permission: PdpPermission): Decision
   /** Keeps the record of something that is not a decision of the tenant's policy. */
-  record(event: AuditEvent, mode: Required<Settings>['audit_mode']): Promise<void>
+  record(event: AuditEvent, mode: AuditMode): Promise<void>
 }
 
 export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
@@ -69,9 +73,12 @@ export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
     return decide(tenant.index, facts, request, clock(), new Budget())
   }
 
-  async function record(event: AuditEvent, mode: Required<Settings>['audit_mode']): Promise<void> {
+  async function record(event: AuditEvent, mode: AuditMode, call?: Asking): Promise<void> {
     const began = performance.now()
-    await (mode === 'commit' ? trail.recordCommitted(event) : trail.record(event))
+    const seq = await trail.record(event)
+    // From here on the call has its record, even if its answer is withheld because Postgres does not have it in time.
+    if (call !== undefined) call.recorded = true
+    if (mode === 'commit') await trail.committed(seq)
     metrics.auditAppendSeconds((performance.now() - began) / 1000)
   }
 
@@ -99,7 +106,7 @@ export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
       })
       const made = making instanceof Promise ? await making : making
       const event = decisionEvent(asking, request, made, clock())
-      await record(event, made.settings.audit_mode)
+      await record(event, made.settings.audit_mode, asking)
       metrics.decided(made.decision.reason)
       return answerOf(event.id, made)
     },
@@ -125,7 +132,7 @@ function decisionEvent(asking: Asking, request: AccessRequest, made: Made, now: 
     ...eventId(now),
     tenant,
     type: 'decision',
-    actor: actorOf(caller),
+    actor: actorOf(caller, tenant),
     subject: entityOf(subject),
     action:
       action.properties === undefined ? { name: action.name } : { name: action.name, properties: action.properties },
@@ -144,9 +151,10 @@ function decisionEvent(asking: Asking, request: AccessRequest, made: Made, now: 
   }
 }
 
-export function actorOf({ subject, key_id }: Caller): NonNullable<AuditEvent['actor']> {
+/** Who did it, for a record in `tenant`: somebody of another tenant is said to be. */
+export function actorOf({ subject, key_id, tenant: home }: Caller, tenant: string): NonNullable<AuditEvent['actor']> {
   const { type, id } = subject
-  return key_id === null ? { type, id } : { type, id, key_id }
+  return { type, id, ...(key_id !== null && { key_id }), ...(home !== tenant && { tenant: home }) }
 }
 
 // Members that the contract does not know are ignored: they are not recorded either.
