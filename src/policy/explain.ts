@@ -2,7 +2,7 @@ import { Budget } from './budget.ts'
 import { combinePolicies, decisiveRules, type Outcome } from './combine.ts'
 import type { CompiledPolicy, CompiledRule } from './compiled-rule.ts'
 import { inOrder } from './compiled-rule.ts'
-import { CLEAR, conditionTracer, outcomeOf, type Show, type TraceCondition } from './condition-trace.ts'
+import { conditionTracer, outcomeOf, type Show, type TraceCondition } from './condition-trace.ts'
 import { applicableRules, candidatesOf, conclude } from './decide.ts'
 import type { Facts, Lookup } from './entity-graph.ts'
 import type { PartOutcome, PolicyTrace, RuleTrace, Trace } from './explanation.ts'
@@ -32,7 +32,7 @@ export function explain(
   request: AccessRequest,
   now: number,
   lookup: Lookup,
-  show: Show = CLEAR,
+  show: Show,
 ): Explanation {
   const question = new Question(index, facts, request, now, new Budget())
   const candidates = candidatesOf(index, question)

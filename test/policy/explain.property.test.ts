@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { Budget } from '../../src/policy/budget.ts'
+import { CLEAR } from '../../src/policy/condition-trace.ts'
 import { decide } from '../../src/policy/decide.ts'
 import { explain } from '../../src/policy/explain.ts'
 import type { NearMiss } from '../../src/policy/explanation.ts'
@@ -37,7 +38,7 @@ function load({ bundle, seed }: Case) {
 function explained(made: Case) {
   const { index, lookup } = load(made)
   const { request, now } = made.asked
-  return explain(index, factsFor(lookup, request), request, now, lookup)
+  return explain(index, factsFor(lookup, request), request, now, lookup, CLEAR)
 }
 
 function decided(made: Case): Decision {
@@ -66,7 +67,7 @@ test('explaining leaves nothing behind: the next decision is the same', () => {
     const { request, now } = made.asked
     const facts = factsFor(lookup, request)
     const before = decide(index, facts, request, now)
-    explain(index, facts, request, now, lookup)
+    explain(index, facts, request, now, lookup, CLEAR)
     expect(decide(index, facts, request, now), `seed ${made.seed}`).toEqual(before)
   })
 })
@@ -109,7 +110,7 @@ test('the roles of the trace are those that the decision held, each with a way t
     const { index, lookup } = load(made)
     const { request, now } = made.asked
     const facts = factsFor(lookup, request)
-    const { roles, roles_missed } = explain(index, facts, request, now, lookup).trace
+    const { roles, roles_missed } = explain(index, facts, request, now, lookup, CLEAR).trace
     const { at } = new Question(index, facts, request, now, new Budget())
     const names = (made.bundle.roles ?? []).map(({ name }) => name)
     const marked = (mark: 'heldAt' | 'erredAt') =>
