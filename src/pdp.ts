@@ -1,12 +1,14 @@
 import { type AuditEvent, eventId, type Origin } from './audit/event.ts'
 import type { Caller } from './authn/caller.ts'
 import type { DecisionAnswer } from './contract/authorize.ts'
+import type { ExplainAnswer } from './contract/explain.ts'
 import { Budget } from './policy/budget.ts'
-import { builtInPolicy, isBuiltIn, localRole, type PdpPermission } from './policy/built-in.ts'
-import type { GivenAssignment } from './policy/change.ts'
+import { bareEntity, builtInPolicy, holdingBuiltIn, isAboutVerdict, type PdpPermission } from './policy/built-in.ts'
+import { CLEAR } from './policy/condition-trace.ts'
 import { decide } from './policy/decide.ts'
-import { type EntityFacts, type Facts, unknownEntity } from './policy/entity-graph.ts'
-import type { AccessRequest, Decision, EntityRef, Settings } from './policy/model.ts'
+import type { EntityFacts, Facts } from './policy/entity-graph.ts'
+import { type Explanation, explain, NO_TRACE } from './policy/explain.ts'
+import type { AccessRequest, Decision, Settings } from './policy/model.ts'
 import type { Snapshots } from './snapshot/snapshots.ts'
 import { builtInRoles, type TenantSnapshot } from './snapshot/tenant-snapshot.ts'
 import type { Metrics } from './telemetry/metrics.ts'
@@ -41,6 +43,13 @@ export interface Asking {
 
 export type AuditMode = Required<Settings>['audit_mode']
 
+/** A call that the guard let pass. */
+export interface Permitted extends Asking {
+  readonly permission: PdpPermission
+  /** The rules of the policy `pdp` that permit it. */
+  readonly rules: readonly string[]
+}
+
 /** What a decision was made of, taken from memory in one turn. */
 interface Made {
   readonly decision: Decision
@@ -48,9 +57,16 @@ interface Made {
   readonly settings: Required<Settings>
 }
 
+/** The same of an explanation. */
+interface Explained extends Made {
+  readonly explanation: Explanation
+}
+
 export interface Pdp {
   /** One decision: facts, then revision and decision in one turn, then the record, then the answer. */
   evaluate(asking: Asking, request: AccessRequest): Promise<DecisionAnswer>
+  /** The same decision with its trace. It is recorded, but not as a decision: nobody acts on it. */
+  explain(asking: Permitted, request: AccessRequest): Promise<ExplainAnswer>
   /** Whether a caller who holds these built-in roles may do this, by the policy `pdp` alone. */
   permit(caller: EntityFacts, roles: readonly string[], permission: PdpPermission): Decision
   /** Keeps the record of something that is not a decision of the tenant's policy. */
@@ -61,16 +77,25 @@ export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
   const builtIn = builtInPolicy()
 
   function decideBuiltIn(facts: Facts, roles: readonly string[], request: AccessRequest): Decision {
-    const holder = { ...facts.subject, assignments: roles.map((role) => held(facts.subject, role)) }
-    return decide(builtIn, { subject: holder, resource: facts.resource }, request, clock())
+    return decide(builtIn, holdingBuiltIn(facts, roles), request, clock())
   }
 
   function decideNow(tenant: TenantSnapshot, facts: Facts, request: AccessRequest): Decision {
     if (tenant.status === 'suspended') return SUSPENDED
-    if (isBuiltIn(request.resource.type) || isBuiltIn(request.action.name)) {
-      return decideBuiltIn(facts, builtInRoles(tenant, facts.subject, clock()), request)
-    }
+    if (isAboutVerdict(request)) return decideBuiltIn(facts, builtInRoles(tenant, facts.subject, clock()), request)
     return decide(tenant.index, facts, request, clock(), new Budget())
+  }
+
+  function explainNow(tenant: TenantSnapshot, facts: Facts, request: AccessRequest): Explanation {
+    if (tenant.status === 'suspended') return { decision: SUSPENDED, trace: NO_TRACE }
+    // Values stand in the clear: a tenant has no redaction that they would pass through.
+    if (!isAboutVerdict(request)) return explain(tenant.index, facts, request, clock(), tenant.lookup, CLEAR)
+    const held = holdingBuiltIn(facts, builtInRoles(tenant, facts.subject, clock()))
+    return explain(builtIn, held, request, clock(), tenant.lookup, CLEAR)
+  }
+
+  function reached(tenant: string, { options }: AccessRequest): Promise<void> | undefined {
+    return options?.min_revision === undefined ? undefined : snapshots.atLeast(tenant, options.min_revision)
   }
 
   async function record(event: AuditEvent, mode: AuditMode, call?: Asking): Promise<void> {
@@ -91,12 +116,11 @@ export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
         action: { name: permission.action },
         resource: { type: permission.type, id: '*' },
       }
-      return decideBuiltIn({ subject: caller, resource: bare(request.resource) }, roles, request)
+      return decideBuiltIn({ subject: caller, resource: bareEntity(request.resource) }, roles, request)
     },
 
     async evaluate(asking, request) {
-      const minimum = request.options?.min_revision
-      const waiting = minimum === undefined ? undefined : snapshots.atLeast(asking.tenant, minimum)
+      const waiting = reached(asking.tenant, request)
       if (waiting !== undefined) await waiting
       const making = snapshots.withFacts<Made>(asking.tenant, request, (tenant, facts) => {
         const began = performance.now()
@@ -110,19 +134,22 @@ export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
       metrics.decided(made.decision.reason)
       return answerOf(event.id, made)
     },
+
+    async explain(asking, request) {
+      await reached(asking.tenant, request)
+      const made = await snapshots.withFacts<Explained>(asking.tenant, request, (tenant, facts) => {
+        const explanation = explainNow(tenant, facts, request)
+        const { revision, index } = tenant
+        return { explanation, decision: explanation.decision, revision, settings: index.settings }
+      })
+      const event = explainEvent(asking, request, made, clock())
+      await record(event, made.settings.audit_mode, asking)
+      return { ...answerOf(event.id, made), trace: made.explanation.trace }
+    },
   }
 }
 
 const SUSPENDED: Decision = { decision: false, reason: 'tenant_suspended', rules: [], obligations: [] }
-
-function bare({ type, id }: EntityRef): EntityFacts {
-  return { ...unknownEntity(type, id), ancestors: [] }
-}
-
-/** A built-in role as the policy `pdp` sees it held: by the caller, for this call. */
-function held({ type, id }: EntityRef, role: string): GivenAssignment {
-  return { id: role, subject: { type, id }, role: localRole(role), granted_by: { type: 'pdp', id: 'pdp' } }
-}
 
 function decisionEvent(asking: Asking, request: AccessRequest, made: Made, now: number): AuditEvent {
   const { caller, tenant, origin, began } = asking
@@ -148,6 +175,32 @@ function decisionEvent(asking: Asking, request: AccessRequest, made: Made, now: 
     request_id: origin.request_id,
     trace_id: origin.trace_id,
     duration_us: Math.round((performance.now() - began) * 1000),
+  }
+}
+
+/**
+ * An explanation is an administrative call that was permitted, and what was explained stands inside its context: whoever
+ * counts or searches decisions never meets one that no enforcement point acted on.
+ */
+function explainEvent(asking: Permitted, request: AccessRequest, made: Made, now: number): AuditEvent {
+  const { subject, action, resource, context, decision, reason, rules, obligations, ...event } = decisionEvent(
+    asking,
+    request,
+    made,
+    now,
+  )
+  const { caller, permission } = asking
+  return {
+    ...event,
+    type: 'administration',
+    subject: caller.subject,
+    action: { name: permission.action },
+    resource: { type: permission.type, id: '*' },
+    context: { status: 200, explained: { subject, action, resource, context, decision, reason, rules, obligations } },
+    decision: true,
+    reason: 'allowed_by_rule',
+    rules: asking.rules,
+    obligations: [],
   }
 }
 

@@ -1,4 +1,5 @@
 import * as contract from '../contract/authorize.ts'
+import { explain } from '../contract/explain.ts'
 import type { Pdp } from '../pdp.ts'
 import { callOf } from './guard.ts'
 import type { App } from './server.ts'
@@ -7,5 +8,14 @@ export function authorizeRoutes(app: App, pdp: Pdp): void {
   app.route({
     ...contract.authorize,
     handler: (request) => pdp.evaluate(callOf(request), request.body),
+  })
+  app.route({
+    ...explain,
+    handler: async (request) => {
+      const call = callOf(request)
+      const answer = await pdp.explain(call, request.body)
+      call.recorded = true
+      return answer
+    },
   })
 }
