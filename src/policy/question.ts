@@ -54,6 +54,7 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
       resource: new ResourceView(this),
       context: this.#request.context ?? NO_PROPERTIES,
       now: new Date(this.now),
+      levels: this.#index.settings.levels,
     }
     return condition.holds(this.#scope, this.#budget)
   }
