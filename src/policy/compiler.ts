@@ -65,7 +65,8 @@ export class Compiler {
     const actions = areAll(parts.actions, isText) ? parts.actions : ANY_ACTION
     const resources = areAll(parts.resources, isResource) ? parts.resources : ANY_RESOURCE
     const whole = selectors === parts.subjects && actions === parts.actions && resources === parts.resources
-    const sound = whole && !Number.isNaN(from) && !Number.isNaN(until)
+    const obligations = parts.obligations ?? []
+    const sound = whole && Array.isArray(obligations) && !Number.isNaN(from) && !Number.isNaN(until)
     const { condition, quarantined } = this.#condition(parts.condition ?? undefined, sound)
     return new CompiledRule({
       ...identity,
@@ -75,7 +76,7 @@ export class Compiler {
       resources: resources.map((selector) => this.#place(selector)),
       condition,
       quarantined,
-      obligations: parts.obligations ?? [],
+      obligations: Array.isArray(obligations) ? obligations : [],
       validity: sound ? validityOf(from, until) : undefined,
     })
   }

@@ -99,9 +99,9 @@ function evaluate(parsed: (scope: Scope) => unknown, scope: Scope, budget: Budge
   if (budget.spent) return undefined
   enter(scope, budget)
   try {
+    // `||` and `exists` go on after an error, but not after this one: every further step fails like the first.
     const result = parsed(scope)
-    // `||` and `exists` go on after an error; not after this one.
-    return typeof result === 'boolean' && !budget.spent ? result : undefined
+    return typeof result === 'boolean' ? result : undefined
   } catch {
     return undefined
   }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink } from 'node:fs/promises'
+import { chmod, cp, mkdir, mkdtemp, readFile, rename, rm, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { arch, platform } from 'node:os'
 import { basename, dirname, join } from 'node:path'
@@ -102,6 +102,9 @@ async function copy(installed: string, staged: string): Promise<void> {
   const native = join(draft, 'native')
   await cp(installed, native, { recursive: true, verbatimSymlinks: true, filter: (path) => !path.endsWith('.a') })
   await restoreLinks(native)
+  // Under a umask of 077, what was installed and what we make is ours alone; the user that runs it is another.
+  if (process.getuid?.() === 0) await run('chmod', ['-R', 'a+rX', native])
+  await chmod(parent, 0o755)
   await rm(staged, { recursive: true, force: true })
   await rename(native, staged)
   await rm(draft, { recursive: true, force: true })

@@ -55,7 +55,8 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     types: typeParsers(),
   })
   // Without a listener, a database that restarts would end this process through its idle connections.
-  pool.on('error', (error) => options.onIdleError?.(error))
+  // While it closes, that a server ends them as well is no news.
+  pool.on('error', (error) => pool.ending || options.onIdleError?.(error))
   // Nor may one that is in use: its query fails, and besides the client emits what broke it.
   pool.on('connect', (client) => client.on('error', () => undefined))
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool: new HealingPool(pool) }) })

@@ -41,6 +41,17 @@ export function withoutSecrets(line: string): string {
     .replace(URL_PASSWORD, `$1${REMOVED}@`)
 }
 
+/**
+ * What a log says of an error. A driver's errors carry their whole connection with them, which is pages long and nobody's
+ * business.
+ */
+function asError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const { name, message, stack, cause } = error
+  const code = 'code' in error ? { code: error.code } : {}
+  return { name, message, ...code, stack, ...(cause === undefined ? {} : { cause: asError(cause) }) }
+}
+
 /** How the process logs: JSON lines, times in RFC 3339, never a secret. */
 export function loggerOptions(level: LogLevel): LoggerOptions {
   return {
@@ -48,6 +59,7 @@ export function loggerOptions(level: LogLevel): LoggerOptions {
     base: null,
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     formatters: { level: (label) => ({ level: label }) },
+    serializers: { err: asError },
     redact: { paths: SECRET_PATHS, censor: REMOVED },
     hooks: { streamWrite: withoutSecrets },
   }
