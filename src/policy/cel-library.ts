@@ -3,7 +3,7 @@ import { intersects, subset } from './cel-lists.ts'
 import { isInNetwork, type Network, parseNetwork, parseNetworks } from './cel-network.ts'
 import type { CelNode } from './cel-nodes.ts'
 import { checkZone, duration, FIELDS_OF_TIME, fieldOfTime, secondsOf, timeAsText, timestamp } from './cel-time.ts'
-import { Fault, Located, member } from './cel-values.ts'
+import { charge, Fault, isRecord, keysOf, Located, member } from './cel-values.ts'
 import { ResourceView, type Scope, SubjectView } from './scope.ts'
 
 /**
@@ -17,102 +17,56 @@ export type Call = (values: readonly unknown[], budget: Budget, scope: Scope) =>
 /** Made for one call in one condition: what is constant in it is checked, and read, once. */
 type Prepare = (operands: readonly CelNode[]) => Call
 
-interface Own {
-  /** What cel-js does not know of it: without these, the check of types would refuse the call. */
-  readonly signatures?: readonly string[]
-  readonly prepare: Prepare
-}
-
 const TIMESTAMP = 'google.protobuf.Timestamp'
 const DURATION = 'google.protobuf.Duration'
 
-const FUNCTIONS = new Map<string, Own>([
-  ['ip_in', { signatures: ['ip_in(dyn, dyn): bool'], prepare: prepareIpIn }],
-  [
-    'intersects',
-    {
-      signatures: ['intersects(list, list): bool'],
-      prepare:
-        () =>
-        ([a, b], budget) =>
-          intersects(a, b, budget),
-    },
-  ],
-  [
-    'subset',
-    {
-      signatures: ['subset(list, list): bool'],
-      prepare:
-        () =>
-        ([a, b], budget) =>
-          subset(a, b, budget),
-    },
-  ],
-  [
-    'level',
-    {
-      signatures: ['level(dyn): int'],
-      prepare:
-        () =>
-        ([of], _budget, scope) =>
-          level(of, scope),
-    },
-  ],
+/** What cel-js does not know by itself: without these, the check of types would refuse the call. */
+export const OWN_SIGNATURES: readonly string[] = [
+  'ip_in(dyn, dyn): bool',
+  'intersects(list, list): bool',
+  'subset(list, list): bool',
+  'level(dyn): int',
   // The call itself is made by a linear-time engine (cel-nodes.ts).
-  ['matches', { signatures: ['matches(string, string): bool'], prepare: () => notCalled }],
-  [
-    'timestamp',
-    {
-      signatures: [`timestamp(${TIMESTAMP}): ${TIMESTAMP}`, `timestamp(double): ${TIMESTAMP}`],
-      prepare: checked(timestamp),
-    },
-  ],
-  ['duration', { signatures: [`duration(${DURATION}): ${DURATION}`], prepare: checked(duration) }],
-  ['int', { signatures: [`int(${TIMESTAMP}): int`], prepare: checked(toInt) }],
-  ['double', { prepare: checked(checkDouble) }],
-  [
-    'string',
-    {
-      signatures: [`string(${TIMESTAMP}): string`, `string(${DURATION}): string`],
-      prepare:
-        () =>
-        ([of]) =>
-          timeAsText(of),
-    },
-  ],
+  'matches(string, string): bool',
+  `timestamp(${TIMESTAMP}): ${TIMESTAMP}`,
+  `timestamp(double): ${TIMESTAMP}`,
+  `duration(${DURATION}): ${DURATION}`,
+  `int(${TIMESTAMP}): int`,
+  `string(${TIMESTAMP}): string`,
+  `string(${DURATION}): string`,
+]
+
+const FUNCTIONS = new Map<string, Prepare>([
+  ['ip_in', prepareIpIn],
+  ['intersects', plain(([a, b], budget) => intersects(a, b, budget))],
+  ['subset', plain(([a, b], budget) => subset(a, b, budget))],
+  ['level', plain(([of], _budget, scope) => level(of, scope))],
+  ['size', plain(([of], budget) => sizeOfMap(of, budget))],
+  ['string', plain(([of], budget) => timeAsText(of, budget))],
+  ['timestamp', checked(timestamp)],
+  ['duration', checked(duration)],
+  ['int', checked(toInt)],
+  ['double', checked(checkDouble)],
 ])
 
-const METHODS = new Map<string, Own>([
-  [
-    'lowerAscii',
-    {
-      prepare:
-        () =>
-        ([text]) =>
-          mapAscii(text, /[A-Z]+/g, (run) => run.toLowerCase()),
-    },
-  ],
-  [
-    'upperAscii',
-    {
-      prepare:
-        () =>
-        ([text]) =>
-          mapAscii(text, /[a-z]+/g, (run) => run.toUpperCase()),
-    },
-  ],
-  ...FIELDS_OF_TIME.map((name) => [name, { prepare: prepareFieldOfTime(name) }] as const),
+const METHODS = new Map<string, Prepare>([
+  ['size', plain(([of], budget) => sizeOfMap(of, budget))],
+  ['lowerAscii', plain(([text], budget) => mapAscii(text, (run) => run.toLowerCase(), budget))],
+  ['upperAscii', plain(([text], budget) => mapAscii(text, (run) => run.toUpperCase(), budget))],
+  ...FIELDS_OF_TIME.map((name) => [name, prepareFieldOfTime(name)] as const),
 ])
-
-export const OWN_SIGNATURES: readonly string[] = [...FUNCTIONS.values()].flatMap(({ signatures = [] }) => signatures)
 
 export function ownFunction(name: string, operands: readonly CelNode[]): Call | undefined {
-  return FUNCTIONS.get(name)?.prepare(operands)
+  return FUNCTIONS.get(name)?.(operands)
 }
 
 /** `operands` begin with what the method is called on. */
 export function ownMethod(name: string, operands: readonly CelNode[]): Call | undefined {
-  return METHODS.get(name)?.prepare(operands)
+  return METHODS.get(name)?.(operands)
+}
+
+function plain(call: Call): Prepare {
+  return () => call
 }
 
 /** What cel-js is given for functions that it never gets to call. */
@@ -198,6 +152,19 @@ function checkDouble(value: unknown): undefined {
 }
 
 /** cel-js maps all of Unicode: the Kelvin sign would become a "k". */
-function mapAscii(text: unknown, runs: RegExp, map: (run: string) => string): string | undefined {
-  return typeof text === 'string' ? text.replace(runs, map) : undefined
+function mapAscii(text: unknown, map: (run: string) => string, budget: Budget): string | undefined {
+  if (typeof text !== 'string') return undefined
+  if (ASCII.test(text)) return map(text)
+  // Measured: up to 80 ns for each run.
+  charge(budget, text.length)
+  return text.replace(ASCII_RUNS, map)
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it is all of ASCII that is meant
+const ASCII = /^[\x00-\x7f]*$/
+// biome-ignore lint/suspicious/noControlCharactersInRegex: see above
+const ASCII_RUNS = /[\x00-\x7f]+/g
+
+function sizeOfMap(of: unknown, budget: Budget): bigint | undefined {
+  return isRecord(of) ? BigInt(keysOf(of, budget).length) : undefined
 }

@@ -1,4 +1,3 @@
-import { isIPv4, isIPv6 } from 'node:net'
 import type { Budget } from './budget.ts'
 import { charge, Fault } from './cel-values.ts'
 
@@ -61,35 +60,46 @@ function prefixOf(text: string, slash: number, { isV4 }: Address): number {
 }
 
 function parseAddress(text: unknown): Address {
-  if (typeof text === 'string' && text.length <= MAX_LENGTH) {
-    if (isIPv4(text)) return { isV4: true, words: [0, 0, 0xffff, ofV4(text)] }
-    // A zone ("%eth0") means something on one machine only.
-    if (isIPv6(text) && !text.includes('%')) return ofV6(text)
-  }
-  throw new Fault('an address is a text like "10.0.0.1" or "2001:db8::1"')
+  const address = typeof text === 'string' && text.length <= MAX_LENGTH ? (ofV4(text) ?? ofV6(text)) : undefined
+  if (address === undefined) throw new Fault('an address is a text like "10.0.0.1" or "2001:db8::1"')
+  return address
 }
 
-function ofV4(text: string): number {
+// Without leading zeros, which some read as octal.
+const V4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/
+
+function ofV4(text: string): Address | undefined {
+  return V4.test(text) ? { isV4: true, words: [0, 0, 0xffff, wordOf(text)] } : undefined
+}
+
+function wordOf(text: string): number {
   return text.split('.').reduce((word, part) => (word << 8) | Number(part), 0)
 }
 
-function ofV6(text: string): Address {
-  const [head = '', tail] = text.split('::')
-  const before = groupsOf(head)
-  const after = tail === undefined ? [] : groupsOf(tail)
-  const groups = [...before, ...Array<number>(8 - before.length - after.length).fill(0), ...after]
+function ofV6(text: string): Address | undefined {
+  const [head = '', tail, more] = text.split('::')
+  const before = groupsOf(head, tail === undefined)
+  const after = groupsOf(tail ?? '', true)
+  if (before === undefined || after === undefined || more !== undefined) return undefined
+  const missing = 8 - before.length - after.length
+  if (tail === undefined ? missing !== 0 : missing < 1) return undefined
+  const groups = [...before, ...Array<number>(missing).fill(0), ...after]
   const word = (at: number) => ((groups[at] ?? 0) << 16) | (groups[at + 1] ?? 0)
   const words: Words = [word(0), word(2), word(4), word(6)]
   return { isV4: words[0] === 0 && words[1] === 0 && words[2] === 0xffff, words }
 }
 
-function groupsOf(text: string): number[] {
+/** Groups of 16 bits. The last two of the address may be written as an IPv4 address. */
+function groupsOf(text: string, last: boolean): number[] | undefined {
   if (text === '') return []
-  return text.split(':').flatMap((group) => {
-    if (!group.includes('.')) return [Number.parseInt(group, 16)]
-    const word = ofV4(group)
-    return [word >>> 16, word & 0xffff]
-  })
+  const groups: number[] = []
+  const parts = text.split(':')
+  for (const [at, part] of parts.entries()) {
+    if (/^[0-9a-fA-F]{1,4}$/.test(part)) groups.push(Number.parseInt(part, 16))
+    else if (last && at === parts.length - 1 && V4.test(part)) groups.push(wordOf(part) >>> 16, wordOf(part) & 0xffff)
+    else return undefined
+  }
+  return groups
 }
 
 function contains(network: Network, address: Address): boolean {

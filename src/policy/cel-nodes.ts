@@ -2,6 +2,7 @@ import { type ASTNode, Optional } from '@marcbachmann/cel-js'
 import type { Budget } from './budget.ts'
 import {
   chargeCall,
+  chargeCatch,
   chargeError,
   finds,
   matchesText,
@@ -14,11 +15,11 @@ import { calculateTime } from './cel-time.ts'
 import {
   type Arithmetic,
   calculate,
-  charge,
   equal,
   Fault,
   isIn,
   isRecord,
+  keysOf,
   member,
   type Relation,
   relate,
@@ -39,6 +40,7 @@ export interface Evaluator {
   debugType(value: unknown): unknown
   debugTypeDeep(value: unknown): unknown
   createError(code: string, message: string): unknown
+  tryEval(node: CelNode, context: Context): unknown
   readonly mapType: unknown
 }
 
@@ -133,6 +135,14 @@ export function meter(evaluator: Evaluator): void {
   evaluator.run = (node, context) => {
     if (--budget.left < 0) throw SPENT
     return node.evaluate(evaluator, node, context)
+  }
+  evaluator.tryEval = (node, context) => {
+    try {
+      return evaluator.run(node, context)
+    } catch (error) {
+      chargeCatch(budget)
+      return error
+    }
   }
   // A member named "constructor" would pass for the object's class.
   evaluator.debugType = (value) => (isRecord(value) ? evaluator.mapType : debugType.call(evaluator, value))
@@ -291,7 +301,9 @@ function arithmetic(operator: Arithmetic, left: CelNode, right: CelNode): Evalua
   return (evaluator, node, context) => {
     const a = evaluator.run(left, context)
     const b = evaluator.run(right, context)
-    return calculate(operator, a, b, budget) ?? calculateTime(operator, a, b) ?? handled(node, a, b, node, evaluator)
+    return (
+      calculate(operator, a, b, budget) ?? calculateTime(operator, a, b, budget) ?? handled(node, a, b, node, evaluator)
+    )
   }
 }
 
@@ -338,10 +350,9 @@ function method(node: CelNode, name: string): Evaluate | undefined {
 function comprehension(range: CelNode): Evaluate {
   return (evaluator, node, context) => {
     const over = evaluator.run(range, context)
-    if (isRecord(over)) charge(budget, Object.keys(over).length)
-    // The members of a timestamp would be none: all of them meet everything.
-    else if (!Array.isArray(over)) throw new Fault('only lists and maps have items')
-    return node.handle(over, node.args, evaluator, context)
+    // Of a timestamp the library would list no members, and all of them meet everything.
+    if (!Array.isArray(over) && !isRecord(over)) throw new Fault('only lists and maps have items')
+    return node.handle(Array.isArray(over) ? over : keysOf(over, budget), node.args, evaluator, context)
   }
 }
 

@@ -19,6 +19,9 @@ const BILLION = 1_000_000_000n
 // Measured: 0.3 to 0.9 ms to make a formatter, 2 to 6 µs to use it.
 const STEPS_TO_MAKE_A_ZONE = 12_000
 const STEPS_TO_ASK_A_ZONE = 100
+// Measured: 0.5 µs for a sum, 1 µs for a text.
+const STEPS_TO_CALCULATE = 10
+const STEPS_TO_WRITE = 20
 
 /** A zone of the IANA database, which remembers the last minute that it was asked for: mostly, that is `now`. */
 interface Zone {
@@ -152,8 +155,9 @@ export function duration(value: unknown): Duration | undefined {
 }
 
 /** undefined: not of timestamps and durations. */
-export function calculateTime(operator: string, a: unknown, b: unknown): Date | Duration | undefined {
-  if (operator !== '+' && operator !== '-') return undefined
+export function calculateTime(operator: string, a: unknown, b: unknown, budget: Budget): Date | Duration | undefined {
+  if ((operator !== '+' && operator !== '-') || typeof a !== 'object') return undefined
+  charge(budget, STEPS_TO_CALCULATE)
   const sign = operator === '+' ? 1n : -1n
   if (a instanceof Duration) {
     if (b instanceof Duration) return ofNanos(nanosOf(a) + sign * nanosOf(b))
@@ -177,7 +181,9 @@ function ofNanos(nanos: bigint): Duration {
 }
 
 /** As `string()` gives them: RFC 3339 in UTC, and seconds. undefined: neither. */
-export function timeAsText(value: unknown): string | undefined {
+export function timeAsText(value: unknown, budget: Budget): string | undefined {
+  if (typeof value !== 'object') return undefined
+  charge(budget, STEPS_TO_WRITE)
   if (value instanceof Date) return value.toISOString().replace(/\.000Z$/, 'Z')
   if (!(value instanceof Duration)) return undefined
   const nanos = nanosOf(value)
