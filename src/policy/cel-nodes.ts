@@ -1,19 +1,32 @@
-import type { ASTNode } from '@marcbachmann/cel-js'
+import { type ASTNode, Optional } from '@marcbachmann/cel-js'
 import type { Budget } from './budget.ts'
-import { chargeCall, finds, matchesText, regularExpression } from './cel-functions.ts'
+import {
+  chargeCall,
+  chargeCatch,
+  chargeError,
+  finds,
+  matchesText,
+  regularExpression,
+  takesPlaces,
+  withPlaces,
+} from './cel-functions.ts'
+import { ownFunction, ownMethod } from './cel-library.ts'
+import { calculateTime } from './cel-time.ts'
 import {
   type Arithmetic,
   calculate,
-  charge,
   equal,
   Fault,
   isIn,
   isRecord,
+  keysOf,
   member,
   type Relation,
   relate,
   SPENT,
+  unwrapped,
 } from './cel-values.ts'
+import type { Scope } from './scope.ts'
 
 /**
  * Rewrites the syntax tree of a condition before it first runs. cel-js evaluates a tree by asking each node, and lets a
@@ -26,6 +39,8 @@ export interface Evaluator {
   run(node: CelNode, context: Context): unknown
   debugType(value: unknown): unknown
   debugTypeDeep(value: unknown): unknown
+  createError(code: string, message: string): unknown
+  tryEval(node: CelNode, context: Context): unknown
   readonly mapType: unknown
 }
 
@@ -35,14 +50,24 @@ interface Context {
 
 interface CelType {
   readonly kind: string
+  readonly name: string
+  readonly valueType?: CelType
 }
 
 interface Checker {
   readonly dynType: CelType
+  readonly boolType: CelType
+  readonly doubleType: CelType
+  check(node: CelNode, context: unknown): CelType
 }
 
 type Evaluate = (evaluator: Evaluator, node: CelNode, context: Context) => unknown
 type Check = (checker: Checker, node: CelNode, context: unknown) => CelType
+
+interface Macro {
+  typeCheck(checker: Checker, macro: unknown, context: unknown): CelType
+  evaluate(evaluator: Evaluator, macro: unknown, context: Context): unknown
+}
 
 interface Meta {
   readonly check: Check
@@ -54,6 +79,8 @@ interface Hooks {
   readonly checkedType?: CelType
   setMeta(key: 'check', value: Check): this
   setMeta(key: 'evaluate', value: Evaluate): this
+  setMeta(key: 'macro', value: Macro): this
+  setMeta(key: 'async', value: false): this
   evaluate: Evaluate
   // The library's own way to work out the node once its operands are known; its parameters differ by kind of node.
   handle(...values: unknown[]): unknown
@@ -93,11 +120,13 @@ function operands(node: ASTNode): readonly ASTNode[] {
   }
 }
 
-// Evaluation is synchronous and conditions do not nest: what they spend is set before each and read by all nodes.
+// Evaluation is synchronous and conditions do not nest: what they see and spend is set before each, and read by all nodes.
 let budget: Budget
+let scope: Scope
 
-export function setBudget(of: Budget): void {
-  budget = of
+export function enter(seen: Scope, spent: Budget): void {
+  scope = seen
+  budget = spent
 }
 
 /** Makes every step count, and leaves types of data to their outermost layer. */
@@ -107,16 +136,29 @@ export function meter(evaluator: Evaluator): void {
     if (--budget.left < 0) throw SPENT
     return node.evaluate(evaluator, node, context)
   }
+  evaluator.tryEval = (node, context) => {
+    try {
+      return evaluator.run(node, context)
+    } catch (error) {
+      chargeCatch(budget)
+      return error
+    }
+  }
   // A member named "constructor" would pass for the object's class.
   evaluator.debugType = (value) => (isRecord(value) ? evaluator.mapType : debugType.call(evaluator, value))
   // The library keeps every type that it ever met: with `list<map<string, list<…>>>` for each shape of a request's data,
   // callers could fill the memory.
   evaluator.debugTypeDeep = evaluator.debugType
+  // The library's captures a stack and draws a picture of the place, for every item of a list that has none.
+  evaluator.createError = (_code, message) => new Fault(message)
 }
 
 /** Before the types are checked. */
 export function prepare(node: CelNode): void {
   if (isArithmetic(node)) node.setMeta('check', checkArithmetic(node.meta.check))
+  else if (node.op === '==' || node.op === '!=' || node.op === 'in')
+    node.setMeta('check', checkNumbers(node.meta.check))
+  else if (node.op === 'call' && node.args[0] === 'has') prepareHas(node, node.args[1].map(celNode))
 }
 
 /** After the types have been checked. */
@@ -133,6 +175,10 @@ function evaluation(node: CelNode): Evaluate | undefined {
       return select(celNode(node.args[0]), node.args[1])
     case '[]':
       return subscript(celNode(node.args[0]), celNode(node.args[1]))
+    case '.?':
+      return optionalSelect(celNode(node.args[0]), node.args[1])
+    case '[?]':
+      return optionalSubscript(celNode(node.args[0]), celNode(node.args[1]))
     case '==':
       return equality(celNode(node.args[0]), celNode(node.args[1]), true)
     case '!=':
@@ -175,7 +221,7 @@ function select(from: CelNode, key: string): Evaluate {
   const absent = new Fault(`no such attribute: ${key}`)
   return (evaluator, node, context) => {
     const value = evaluator.run(from, context)
-    if (!isRecord(value)) return node.handle(value, key, node, evaluator)
+    if (!isRecord(value)) return accessOther(value, key, node, evaluator)
     const found = member(value, key)
     if (found === undefined) throw absent
     return found
@@ -190,10 +236,51 @@ function subscript(from: CelNode, by: CelNode): Evaluate {
   return (evaluator, node, context) => {
     const value = evaluator.run(from, context)
     const key = evaluator.run(by, context)
-    if (!isRecord(value)) return node.handle(value, key, node, evaluator)
+    if (!isRecord(value)) return accessOther(value, key, node, evaluator)
     const found = typeof key === 'object' ? undefined : member(value, String(key))
     if (found === undefined) throw new Fault('no such attribute')
     return found
+  }
+}
+
+/** What the library does: items of lists, fields of entities, members of optional values. */
+function accessOther(value: unknown, key: unknown, node: CelNode, evaluator: Evaluator): unknown {
+  return value instanceof Optional
+    ? optionalAccess(unwrapped(value), key, node, evaluator)
+    : handled(node, value, key, node, evaluator)
+}
+
+function optionalSelect(from: CelNode, key: string): Evaluate {
+  return (evaluator, node, context) => {
+    const value = evaluator.run(from, context)
+    return optionalAccess(unwrapped(value), key, node, evaluator)
+  }
+}
+
+function optionalSubscript(from: CelNode, by: CelNode): Evaluate {
+  return (evaluator, node, context) => {
+    const value = evaluator.run(from, context)
+    const key = evaluator.run(by, context)
+    return optionalAccess(unwrapped(value), key, node, evaluator)
+  }
+}
+
+const NOTHING = {}
+
+/** The library makes an error of an index that is out of range, and then nothing of the error: that takes long. */
+function optionalAccess(value: unknown, key: unknown, node: CelNode, evaluator: Evaluator): unknown {
+  const at = typeof key === 'bigint' ? Number(key) : key
+  const absent = value === undefined || (Array.isArray(value) && !(typeof at === 'number' && at in value))
+  return absent ? node.handle(NOTHING, 'absent', node, evaluator) : handled(node, value, key, node, evaluator)
+}
+
+/** Leaves a node to the library, and pays for the errors that it makes. */
+function handled(node: CelNode, a: unknown, b: unknown, c: unknown, d?: unknown): unknown {
+  try {
+    return node.handle(a, b, c, d)
+  } catch (error) {
+    if (!(error instanceof Fault)) chargeError(node.start, budget)
+    throw error
   }
 }
 
@@ -206,7 +293,7 @@ function membership(left: CelNode, right: CelNode): Evaluate {
   return (evaluator, node, context) => {
     const value = evaluator.run(left, context)
     const collection = evaluator.run(right, context)
-    return isIn(value, collection, budget) ?? node.handle(value, collection, node, evaluator)
+    return isIn(value, collection, budget) ?? handled(node, value, collection, node, evaluator)
   }
 }
 
@@ -214,7 +301,9 @@ function arithmetic(operator: Arithmetic, left: CelNode, right: CelNode): Evalua
   return (evaluator, node, context) => {
     const a = evaluator.run(left, context)
     const b = evaluator.run(right, context)
-    return calculate(operator, a, b, budget) ?? node.handle(a, b, node, evaluator)
+    return (
+      calculate(operator, a, b, budget) ?? calculateTime(operator, a, b, budget) ?? handled(node, a, b, node, evaluator)
+    )
   }
 }
 
@@ -222,16 +311,18 @@ function relation(operator: Relation, left: CelNode, right: CelNode): Evaluate {
   return (evaluator, node, context) => {
     const a = evaluator.run(left, context)
     const b = evaluator.run(right, context)
-    return relate(operator, a, b, budget) ?? node.handle(a, b, node, evaluator)
+    return relate(operator, a, b, budget) ?? handled(node, a, b, node, evaluator)
   }
 }
 
-function call(node: CelNode, name: string): Evaluate {
+function call(node: CelNode, name: string): Evaluate | undefined {
   const below = children(node)
+  if (name === 'matches') return regularMatch(below)
+  const own = ownFunction(name, below)
   return (evaluator, self, context) => {
     const values = below.map((operand) => evaluator.run(operand, context))
     chargeCall(name, values, budget)
-    return self.handle(values, self, evaluator)
+    return own?.(values, budget, scope) ?? handled(self, values, self, evaluator)
   }
 }
 
@@ -246,18 +337,22 @@ function method(node: CelNode, name: string): Evaluate | undefined {
   if (isMacro(node)) return undefined
   const below = children(node)
   if (name === 'matches') return regularMatch(below)
+  const own = ownMethod(name, below)
   return (evaluator, self, context) => {
     const values = below.map((operand) => evaluator.run(operand, context))
     chargeCall(name, values, budget)
-    return self.handle(values, evaluator, self)
+    return (
+      own?.(values, budget, scope) ?? handled(self, takesPlaces(name) ? withPlaces(values) : values, evaluator, self)
+    )
   }
 }
 
 function comprehension(range: CelNode): Evaluate {
   return (evaluator, node, context) => {
     const over = evaluator.run(range, context)
-    if (isRecord(over)) charge(budget, Object.keys(over).length)
-    return node.handle(over, node.args, evaluator, context)
+    // Of a timestamp the library would list no members, and all of them meet everything.
+    if (!Array.isArray(over) && !isRecord(over)) throw new Fault('only lists and maps have items')
+    return node.handle(Array.isArray(over) ? over : keysOf(over, budget), node.args, evaluator, context)
   }
 }
 
@@ -296,12 +391,54 @@ function isArithmetic(node: CelNode): boolean {
  */
 function checkArithmetic(check: Check): Check {
   return (checker, node, context) => {
-    const type = check(checker, node, context)
     const sides = children(node)
+    const [left, right] = sides.map((side) => checker.check(side, context))
+    if (left !== undefined && right !== undefined && left !== right && isNumeric(left) && isNumeric(right)) {
+      node.setMeta('async', false)
+      return checker.doubleType
+    }
+    const type = check(checker, node, context)
     if (!sides.some((side) => side.checkedType?.kind === 'dyn')) return type
     for (const side of sides) toDoubles(side)
     return checker.dynType
   }
+}
+
+/** Numbers of all types compare by value; the library refuses `uint(n) == 3`. */
+function checkNumbers(check: Check): Check {
+  return (checker, node, context) => {
+    const [left, right] = children(node).map((side) => checker.check(side, context))
+    const other = node.op === 'in' ? right?.valueType : right
+    if (left === undefined || other === undefined || left === other || !isNumeric(left) || !isNumeric(other)) {
+      return check(checker, node, context)
+    }
+    node.setMeta('async', false)
+    return checker.boolType
+  }
+}
+
+function isNumeric({ name }: CelType): boolean {
+  return name === 'int' || name === 'uint' || name === 'double'
+}
+
+/** `has(list[0].name)`: the library has it of chains of names alone. */
+function prepareHas(node: CelNode, [argument]: readonly CelNode[]): void {
+  if (argument?.op !== '.') return
+  const from = celNode(argument.args[0])
+  const key = argument.args[1]
+  node.setMeta('macro', {
+    typeCheck(checker, _macro, context) {
+      checker.check(argument, context)
+      return checker.boolType
+    },
+    evaluate(evaluator, _macro, context) {
+      const value = evaluator.run(from, context)
+      const held = unwrapped(value)
+      if (held === undefined) return false
+      if (isRecord(held)) return Object.hasOwn(held, key)
+      return from.checkedType?.kind === 'message'
+    },
+  })
 }
 
 function toDoubles(node: CelNode): void {

@@ -1,5 +1,5 @@
 import type { Budget } from './budget.ts'
-import { type CelNode, celNode, children, isComprehension, setBudget } from './cel-nodes.ts'
+import { type CelNode, celNode, children, enter, isComprehension } from './cel-nodes.ts'
 import { Fault, isRecord, member, SPENT } from './cel-values.ts'
 import { type ConditionFault, compileTree, faultOf } from './condition.ts'
 import type { ConditionTrace, PartOutcome, SeenValue } from './explanation.ts'
@@ -74,7 +74,7 @@ interface Ran {
 function runOn(run: Tree['run'], watch: Watch, text: string, scope: Scope, budget: Budget): Ran {
   const spent = () => faultOf(SPENT, text)
   if (budget.spent) return { outcome: 'errs', error: spent() }
-  setBudget(budget)
+  enter(scope, budget)
   try {
     const result = run(scope)
     if (budget.spent) return { outcome: 'errs', error: spent() }

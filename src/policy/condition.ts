@@ -1,17 +1,18 @@
 import { Environment } from '@marcbachmann/cel-js'
 import type { Budget } from './budget.ts'
+import { notCalled, OWN_SIGNATURES } from './cel-library.ts'
 import {
   type CelNode,
   celNode,
   children,
   type Evaluator,
+  enter,
   instrument,
   isComprehension,
   meter,
   prepare,
-  setBudget,
 } from './cel-nodes.ts'
-import { Fault } from './cel-values.ts'
+import { Fault, Located } from './cel-values.ts'
 import { ActionView, ResourceView, type Scope, SubjectView } from './scope.ts'
 
 /** A compiled condition. Those of one text are one object within a tenant. */
@@ -34,6 +35,7 @@ const MAX_NESTED_COMPREHENSIONS = 3
 
 const environment = new Environment({
   homogeneousAggregateLiterals: false,
+  enableOptionalTypes: true,
   limits: { maxAstNodes: MAX_NODES, maxDepth: 64, maxListElements: 1000, maxMapEntries: 1000, maxCallArguments: 8 },
 })
   .registerType('Subject', {
@@ -50,6 +52,8 @@ const environment = new Environment({
   .registerVariable('resource', 'Resource')
   .registerVariable('context', 'map<string, dyn>')
   .registerVariable('now', 'google.protobuf.Timestamp')
+
+for (const signature of OWN_SIGNATURES) environment.registerFunction(signature, notCalled, { async: false })
 
 meter(evaluatorOf(environment))
 
@@ -99,7 +103,7 @@ export function isFault(compiled: Condition | ConditionFault): compiled is Condi
 
 function evaluate(parsed: (scope: Scope) => unknown, scope: Scope, budget: Budget): boolean | undefined {
   if (budget.spent) return undefined
-  setBudget(budget)
+  enter(scope, budget)
   try {
     // `||` and `exists` go on after an error, but not after this one: every further step fails like the first.
     const result = parsed(scope)
@@ -137,17 +141,6 @@ function instrumentLocated(node: CelNode): void {
     instrument(node)
   } catch (error) {
     throw error instanceof Fault ? new Located(error.message, node) : error
-  }
-}
-
-class Located extends Error {
-  readonly summary: string
-  readonly range: { readonly start: number }
-
-  constructor(summary: string, node: CelNode) {
-    super(summary)
-    this.summary = summary
-    this.range = { start: node.start }
   }
 }
 

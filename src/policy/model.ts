@@ -192,16 +192,19 @@ export const Settings = Type.Object(
     attribute_precedence: Type.Optional(AttributePrecedence),
     audit_mode: Type.Optional(Type.Union([Type.Literal('journal'), Type.Literal('commit')])),
     rules_in_answers: Type.Optional(Type.Boolean()),
+    /** From the lowest to the highest: what `level()` compares in conditions. */
+    levels: Type.Optional(Type.Array(Identifier, { minItems: 1, maxItems: 100, uniqueItems: true })),
   },
   closed,
 )
 export type Settings = Readonly<Static<typeof Settings>>
 
-export const DEFAULT_SETTINGS = {
+export const DEFAULT_SETTINGS: Required<Settings> = {
   attribute_precedence: 'request',
   audit_mode: 'journal',
   rules_in_answers: true,
-} as const satisfies Required<Settings>
+  levels: ['none', 'read_only', 'read_write', 'admin', 'system'],
+}
 
 const section = <T extends TSchema>(item: T) => Type.Optional(Type.Array(item))
 

@@ -59,6 +59,7 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
       resource: new ResourceView(this),
       context: this.#request.context ?? NO_PROPERTIES,
       now: new Date(this.now),
+      levels: this.#index.settings.levels,
     }
     return this.#scope
   }

@@ -7,6 +7,8 @@ export interface Scope {
   readonly resource: ResourceView
   readonly context: Properties
   readonly now: Date
+  /** The tenant's, from the lowest to the highest. */
+  readonly levels: readonly string[]
 }
 
 /** Where a view takes its values from: one decision. */

@@ -31,6 +31,7 @@ function scopeWith(context = CONTEXT): Scope {
     resource: new ResourceView(source),
     context,
     now: new Date('2030-01-02T03:04:05.678Z'),
+    levels: [],
   }
 }
 
