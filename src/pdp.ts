@@ -1,11 +1,13 @@
 import { type AuditEvent, eventId, type Origin } from './audit/event.ts'
 import type { Caller } from './authn/caller.ts'
 import type { DecisionAnswer } from './contract/authorize.ts'
+import { Failure, type Problem } from './failure.ts'
 import { Budget } from './policy/budget.ts'
 import { builtInPolicy, isBuiltIn, localRole, type PdpPermission } from './policy/built-in.ts'
 import type { GivenAssignment } from './policy/change.ts'
 import { decide } from './policy/decide.ts'
 import { type EntityFacts, type Facts, unknownEntity } from './policy/entity-graph.ts'
+import { judgeRequest } from './policy/judgement.ts'
 import type { AccessRequest, Decision, EntityRef, Settings } from './policy/model.ts'
 import type { Snapshots } from './snapshot/snapshots.ts'
 import { builtInRoles, type TenantSnapshot } from './snapshot/tenant-snapshot.ts'
@@ -42,6 +44,7 @@ interface Made {
   readonly decision: Decision
   readonly revision: number
   readonly settings: Required<Settings>
+  readonly warnings: readonly Problem[]
 }
 
 export interface Pdp {
@@ -63,7 +66,7 @@ export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
 
   function decideNow(tenant: TenantSnapshot, facts: Facts, request: AccessRequest): Decision {
     if (tenant.status === 'suspended') return SUSPENDED
-    if (isBuiltIn(request.resource.type) || isBuiltIn(request.action.name)) {
+    if (isOurs(request)) {
       return decideBuiltIn(facts, builtInRoles(tenant, facts.subject, clock()), request)
     }
     return decide(tenant.index, facts, request, clock(), new Budget())
@@ -92,10 +95,11 @@ export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
       const waiting = minimum === undefined ? undefined : snapshots.atLeast(asking.tenant, minimum)
       if (waiting !== undefined) await waiting
       const making = snapshots.withFacts<Made>(asking.tenant, request, (tenant, facts) => {
+        const warnings = warningsOf(tenant, facts, request)
         const began = performance.now()
         const decision = decideNow(tenant, facts, request)
         metrics.decideSeconds((performance.now() - began) / 1000)
-        return { decision, revision: tenant.revision, settings: tenant.index.settings }
+        return { decision, revision: tenant.revision, settings: tenant.index.settings, warnings }
       })
       const made = making instanceof Promise ? await making : making
       const event = decisionEvent(asking, request, made, clock())
@@ -104,6 +108,19 @@ export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
       return answerOf(event.id, made)
     },
   }
+}
+
+/** Whether it is about Verdict itself: then nothing that the tenant declares has a say. */
+function isOurs({ resource, action }: AccessRequest): boolean {
+  return isBuiltIn(resource.type) || isBuiltIn(action.name)
+}
+
+/** Refuses a request whose properties do not fit their types; what is only worth telling is returned. */
+function warningsOf(tenant: TenantSnapshot, facts: Facts, request: AccessRequest): readonly Problem[] {
+  if (tenant.status === 'suspended' || isOurs(request)) return []
+  const { problems, warnings } = judgeRequest(tenant.index, facts, request)
+  if (problems.length === 0) return warnings
+  throw new Failure('invalid_request', 'the properties do not fit the declared types', { problems })
 }
 
 const SUSPENDED: Decision = { decision: false, reason: 'tenant_suspended', rules: [], obligations: [] }
@@ -154,7 +171,7 @@ function entityOf({ type, id, properties }: AccessRequest['subject']): AuditEven
   return properties === undefined ? { type, id } : { type, id, properties }
 }
 
-function answerOf(id: string, { decision: made, revision, settings }: Made): DecisionAnswer {
+function answerOf(id: string, { decision: made, revision, settings, warnings }: Made): DecisionAnswer {
   const { decision, reason, rules, obligations } = made
   return {
     decision,
@@ -164,6 +181,7 @@ function answerOf(id: string, { decision: made, revision, settings }: Made): Dec
       ...(settings.rules_in_answers && { rules: [...rules] }),
       obligations: [...obligations],
       revision,
+      ...(warnings.length > 0 && { warnings: [...warnings] }),
     },
   }
 }

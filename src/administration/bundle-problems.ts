@@ -1,5 +1,6 @@
 import type { Problem } from '../failure.ts'
 import { isBuiltIn } from '../policy/built-in.ts'
+import { judgeEntities } from '../policy/judgement.ts'
 import type { Assignment, Bundle, Role, Rule } from '../policy/model.ts'
 import { checkAssignment, checkEntity, checkPolicy, checkRole, checkRule, checkType } from '../policy/parse.ts'
 import { normalEntity, policyOf } from './normal.ts'
@@ -26,6 +27,7 @@ export function bundleProblems(bundle: Bundle): Problem[] {
     ...twice('entities', entities, ({ type, id }) => [type, id]),
     ...unknownNames(bundle),
     ...neverStored(bundle),
+    ...judgeEntities(bundle).problems,
     ...roleCycles(
       roles.map((role, place) => ({ pointer: `/roles/${place}`, role })),
       roles.flatMap(edgesOf),

@@ -3,6 +3,7 @@ import { parse } from 'yaml'
 import { Failure, type Problem } from '../failure.ts'
 import { decide } from '../policy/decide.ts'
 import { factsFor, loadBundle } from '../policy/in-memory.ts'
+import { judgeRequest } from '../policy/judgement.ts'
 import type { Decision } from '../policy/model.ts'
 import { parseBundle, parseRequest } from '../policy/parse.ts'
 import { EXIT, type Io } from './io.ts'
@@ -21,8 +22,11 @@ export async function check(request: string, options: CheckOptions, io: Io): Pro
   const asked = parseRequest(await documentIn(request, io))
   if ('problems' in asked) throw refused('request', request, asked.problems)
   const { index, lookup } = loadBundle(policy.bundle)
-  const decision = decide(index, factsFor(lookup, asked.request), asked.request, now)
-  io.stdout.write(options.json === true ? asJson(decision) : asText(decision))
+  const facts = factsFor(lookup, asked.request)
+  const { problems, warnings } = judgeRequest(index, facts, asked.request)
+  if (problems.length > 0) throw refused('request', request, problems)
+  const decision = decide(index, facts, asked.request, now)
+  io.stdout.write(options.json === true ? asJson(decision, warnings) : asText(decision, warnings))
   return decision.decision ? EXIT.ok : EXIT.deny
 }
 
@@ -57,13 +61,15 @@ function instant(text: string | undefined): number {
   return now
 }
 
-function asJson({ decision, ...context }: Decision): string {
+function asJson({ decision, ...made }: Decision, warnings: readonly Problem[]): string {
+  const context = warnings.length === 0 ? made : { ...made, warnings }
   return `${JSON.stringify({ decision, context })}\n`
 }
 
-function asText({ decision, reason, rules, obligations }: Decision): string {
+function asText({ decision, reason, rules, obligations }: Decision, warnings: readonly Problem[]): string {
   const lines = [`${decision ? 'allow' : 'deny '}  ${reason}`, ...rules.map((rule) => `rule   ${rule}`)]
   for (const { id, type, properties = {} } of obligations)
     lines.push(`do     ${type} (${id}) ${JSON.stringify(properties)}`)
+  for (const { pointer, detail } of warnings) lines.push(`warn   ${pointer} ${detail}`)
   return `${lines.join('\n')}\n`
 }

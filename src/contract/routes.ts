@@ -6,6 +6,7 @@ import * as entities from './entities.ts'
 import * as operations from './operations.ts'
 import * as policies from './policies.ts'
 import * as tenants from './tenants.ts'
+import * as types from './types.ts'
 
 /** What a route is, to whoever does not handle its requests. */
 export interface Route {
@@ -21,6 +22,10 @@ export const ROUTES: readonly Route[] = [
   authenticate.authenticate,
   authenticate.me,
   authenticate.jwks,
+  types.listTypes,
+  types.getType,
+  types.putType,
+  types.deleteType,
   policies.listPolicies,
   policies.getPolicy,
   policies.putPolicy,
