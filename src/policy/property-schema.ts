@@ -65,6 +65,7 @@ const OPTIONS: Options = {
   strict: true,
   strictTypes: false,
   strictTuples: false,
+  strictRequired: false,
   allowUnionTypes: true,
   // Strictness about this would run the schema's patterns on the engine that backtracks.
   allowMatchingProperties: true,
