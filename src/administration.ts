@@ -9,6 +9,7 @@ import { type RoleAdministration, roleAdministration } from './administration/ro
 import { type RuleAdministration, ruleAdministration } from './administration/rules.ts'
 import { type SettingsAdministration, settingsAdministration } from './administration/settings.ts'
 import { type TenantAdministration, tenantAdministration } from './administration/tenants.ts'
+import { type TypeAdministration, typeAdministration } from './administration/types.ts'
 import type { Answer, Parts, Write } from './administration/write.ts'
 import type { Bundle } from './policy/model.ts'
 
@@ -22,6 +23,7 @@ export type { Answer, Author, Found, Parts, Read, Write } from './administration
 export interface Administration {
   readonly tenants: TenantAdministration
   readonly settings: SettingsAdministration
+  readonly types: TypeAdministration
   readonly policies: PolicyAdministration
   readonly roles: RoleAdministration
   readonly rules: RuleAdministration
@@ -38,6 +40,7 @@ export function createAdministration(parts: Parts): Administration {
   return {
     tenants: tenantAdministration(parts, change),
     settings: settingsAdministration(parts, change),
+    types: typeAdministration(parts, change),
     policies: policyAdministration(parts, change),
     roles: roleAdministration(parts, change),
     rules: ruleAdministration(parts, change),

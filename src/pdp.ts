@@ -2,12 +2,14 @@ import { type AuditEvent, eventId, type Origin } from './audit/event.ts'
 import type { Caller } from './authn/caller.ts'
 import type { DecisionAnswer } from './contract/authorize.ts'
 import type { ExplainAnswer } from './contract/explain.ts'
+import { Failure, type Problem } from './failure.ts'
 import { Budget } from './policy/budget.ts'
 import { bareEntity, builtInPolicy, holdingBuiltIn, isAboutVerdict, type PdpPermission } from './policy/built-in.ts'
 import { CLEAR } from './policy/condition-trace.ts'
 import { decide } from './policy/decide.ts'
 import type { EntityFacts, Facts } from './policy/entity-graph.ts'
 import { type Explanation, explain, NO_TRACE } from './policy/explain.ts'
+import { judgeRequest } from './policy/judgement.ts'
 import type { AccessRequest, Decision, Settings } from './policy/model.ts'
 import type { Snapshots } from './snapshot/snapshots.ts'
 import { builtInRoles, type TenantSnapshot } from './snapshot/tenant-snapshot.ts'
@@ -55,6 +57,7 @@ interface Made {
   readonly decision: Decision
   readonly revision: number
   readonly settings: Required<Settings>
+  readonly warnings: readonly Problem[]
 }
 
 /** The same of an explanation. */
@@ -123,10 +126,11 @@ export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
       const waiting = reached(asking.tenant, request)
       if (waiting !== undefined) await waiting
       const making = snapshots.withFacts<Made>(asking.tenant, request, (tenant, facts) => {
+        const warnings = warningsOf(tenant, facts, request)
         const began = performance.now()
         const decision = decideNow(tenant, facts, request)
         metrics.decideSeconds((performance.now() - began) / 1000)
-        return { decision, revision: tenant.revision, settings: tenant.index.settings }
+        return { decision, revision: tenant.revision, settings: tenant.index.settings, warnings }
       })
       const made = making instanceof Promise ? await making : making
       const event = decisionEvent(asking, request, made, clock())
@@ -138,15 +142,24 @@ export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
     async explain(asking, request) {
       await reached(asking.tenant, request)
       const made = await snapshots.withFacts<Explained>(asking.tenant, request, (tenant, facts) => {
+        const warnings = warningsOf(tenant, facts, request)
         const explanation = explainNow(tenant, facts, request)
         const { revision, index } = tenant
-        return { explanation, decision: explanation.decision, revision, settings: index.settings }
+        return { explanation, decision: explanation.decision, revision, settings: index.settings, warnings }
       })
       const event = explainEvent(asking, request, made, clock())
       await record(event, made.settings.audit_mode, asking)
       return { ...answerOf(event.id, made), trace: made.explanation.trace }
     },
   }
+}
+
+/** Refuses a request whose properties do not fit their types; what is only worth telling is returned. */
+function warningsOf(tenant: TenantSnapshot, facts: Facts, request: AccessRequest): readonly Problem[] {
+  if (tenant.status === 'suspended' || isAboutVerdict(request)) return []
+  const { problems, warnings } = judgeRequest(tenant.index, facts, request)
+  if (problems.length === 0) return warnings
+  throw new Failure('invalid_request', 'the properties do not fit the declared types', { problems })
 }
 
 const SUSPENDED: Decision = { decision: false, reason: 'tenant_suspended', rules: [], obligations: [] }
@@ -215,7 +228,7 @@ function entityOf({ type, id, properties }: AccessRequest['subject']): AuditEven
   return properties === undefined ? { type, id } : { type, id, properties }
 }
 
-function answerOf(id: string, { decision: made, revision, settings }: Made): DecisionAnswer {
+function answerOf(id: string, { decision: made, revision, settings, warnings }: Made): DecisionAnswer {
   const { decision, reason, rules, obligations } = made
   return {
     decision,
@@ -225,6 +238,7 @@ function answerOf(id: string, { decision: made, revision, settings }: Made): Dec
       ...(settings.rules_in_answers && { rules: [...rules] }),
       obligations: [...obligations],
       revision,
+      ...(warnings.length > 0 && { warnings: [...warnings] }),
     },
   }
 }

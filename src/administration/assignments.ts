@@ -13,10 +13,11 @@ import {
   sameAssignment,
 } from '../store/assignments.ts'
 import type { Listed, Page } from '../store/cursor.ts'
+import { declaredTypes } from '../store/types.ts'
 import { beyondActing, isActing } from './authority.ts'
 import type { Change, Changer, Outcome } from './change.ts'
 import { checkPrecondition } from './precondition.ts'
-import { typesNeverStored, unknownRoles } from './references.ts'
+import { neverStored, unknownRoles } from './references.ts'
 import { notFound, refuse } from './refusal.ts'
 import { type ShownAssignment, shownAssignment } from './representation.ts'
 import type { Answer, Parts, Read, Write } from './write.ts'
@@ -89,7 +90,7 @@ async function problemsOf({ trx, tenant }: Change, assignment: Assignment): Prom
     ...checkAssignment(assignment),
     ...builtInRoleProblems(tenant, role),
     ...(await unknownRoles(trx, tenant, [{ pointer: '/role', name: role }])),
-    ...(await typesNeverStored(trx, tenant, [{ pointer: '/subject/type', name: subject.type }])),
+    ...neverStored(await declaredTypes(trx, tenant, [subject.type]), '/subject/type', subject.type),
   ]
 }
 

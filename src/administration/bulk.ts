@@ -1,13 +1,16 @@
 import { Failure, type Problem } from '../failure.ts'
-import type { Entity } from '../policy/model.ts'
+import { type Judgement, judgeStored } from '../policy/judgement.ts'
+import type { Entity, EntityType } from '../policy/model.ts'
 import { checkEntity } from '../policy/parse.ts'
 import { edgesToAncestors, getEntities, type ParentEdge, putEntities } from '../store/entities.ts'
+import { declaredTypes } from '../store/types.ts'
 import type { Change, Outcome } from './change.ts'
 import { normalEntity, same } from './normal.ts'
 import { type Placed, parentCycles, repeatedParents } from './parents.ts'
 import { checkPrecondition } from './precondition.ts'
-import { typesNeverStored } from './references.ts'
+import { neverStored } from './references.ts'
 import { refuse } from './refusal.ts'
+import { warned } from './representation.ts'
 
 /** One entity of a bulk, well-formed, with its line (from 1). */
 export interface BulkLine {
@@ -19,6 +22,7 @@ export interface Bulk {
   readonly created: number
   readonly updated: number
   readonly unchanged: number
+  readonly warnings?: readonly Problem[]
 }
 
 /** What one bulk may hold: it is kept in memory until its one transaction has it. */
@@ -53,17 +57,33 @@ export async function readLines(lines: AsyncIterable<BulkLine>): Promise<readonl
 
 export async function bulk(change: Change, lines: readonly Line[]): Promise<Outcome<Bulk>> {
   checkPrecondition(change.write.if_match, undefined)
-  await refuseNeverStored(change, lines)
+  const names = lines.map(({ entity }) => entity.type)
+  const declared = await declaredTypes(change.trx, change.tenant, names)
+  refuseNeverStored(declared, lines)
+  const judge = judgeStored(declared)
   const counts = { created: 0, updated: 0, unchanged: 0 }
+  const warnings: Problem[] = []
   const changed: Line[] = []
-  for (let from = 0; from < lines.length; from += PART)
-    changed.push(...(await putPart(change, lines.slice(from, from + PART), counts)))
+  for (let from = 0; from < lines.length; from += PART) {
+    const part = await changedLines(change, lines.slice(from, from + PART), counts)
+    warnings.push(...judgeLines(judge, part))
+    await putLines(change, part)
+    changed.push(...part)
+  }
   await refuseCycles(change, changed)
-  return { status: 200, body: counts, version: null, id: 'bulk' }
+  const body = warned(counts, warnings.slice(0, SHOWN_PROBLEMS))
+  return { status: 200, body, version: null, id: 'bulk' }
 }
 
-/** Writes those of the lines that change anything, and returns them. */
-async function putPart(
+/** Refuses what does not fit its type; what is only worth telling is returned. */
+function judgeLines(judge: (entity: Entity) => Judgement, lines: readonly Line[]): Problem[] {
+  const found = lines.map(({ line, entity }) => ({ line, ...judge(entity) }))
+  refuse(found.flatMap(({ line, problems }) => problems.map((one) => inLine(line, one))).slice(0, SHOWN_PROBLEMS))
+  return found.flatMap(({ line, warnings }) => warnings.map((one) => inLine(line, one)))
+}
+
+/** Those of the lines that change anything, counted and logged. */
+async function changedLines(
   change: Change,
   lines: readonly Line[],
   counts: { created: number; updated: number; unchanged: number },
@@ -84,16 +104,18 @@ async function putPart(
     change.log({ kind: 'entity', key: { type, id }, operation, before, after: line.entity })
     changed.push(line)
   }
-  const entities = changed.map(({ entity }) => entity)
-  if (entities.length > 0) await putEntities(trx, change, entities)
   return changed
 }
 
-async function refuseNeverStored({ trx, tenant }: Change, lines: readonly Line[]): Promise<void> {
+async function putLines(change: Change, lines: readonly Line[]): Promise<void> {
+  const entities = lines.map(({ entity }) => entity)
+  if (entities.length > 0) await putEntities(change.trx, change, entities)
+}
+
+function refuseNeverStored(declared: ReadonlyMap<string, EntityType>, lines: readonly Line[]): void {
   const first = new Map<string, Line>()
   for (const line of lines) if (!first.has(line.entity.type)) first.set(line.entity.type, line)
-  const namings = [...first.values()].map(({ pointer, entity }) => ({ pointer: `${pointer}/type`, name: entity.type }))
-  refuse(await typesNeverStored(trx, tenant, namings))
+  refuse([...first.values()].flatMap(({ pointer, entity }) => neverStored(declared, `${pointer}/type`, entity.type)))
 }
 
 // The lines' own edges are at hand; the store is asked what stands above the parents that are not among the lines.

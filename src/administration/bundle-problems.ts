@@ -1,5 +1,6 @@
 import type { Problem } from '../failure.ts'
 import { isBuiltIn } from '../policy/built-in.ts'
+import { judgeEntities } from '../policy/judgement.ts'
 import type { Assignment, Bundle, Role, Rule } from '../policy/model.ts'
 import { checkAssignment, checkEntity, checkPolicy, checkRole, checkRule, checkType } from '../policy/parse.ts'
 import { normalEntity, policyOf } from './normal.ts'
@@ -11,8 +12,9 @@ import { isBuiltInPolicy, rolesOfSubjects } from './rules.ts'
 /** All that is wrong with a bundle for a tenant that has nothing else: with each thing by itself, and among them. */
 export function bundleProblems(bundle: Bundle): Problem[] {
   const { types = [], policies = [], roles = [], rules = [], entities = [], assignments = [] } = bundle
+  const wrongTypes = inSection('types', types, checkType)
   return [
-    ...inSection('types', types, checkType),
+    ...wrongTypes,
     ...inSection('policies', policies, checkPolicy),
     ...inSection('roles', roles, checkRole),
     ...inSection('rules', rules, checkRule),
@@ -26,6 +28,7 @@ export function bundleProblems(bundle: Bundle): Problem[] {
     ...twice('entities', entities, ({ type, id }) => [type, id]),
     ...unknownNames(bundle),
     ...neverStored(bundle),
+    ...(wrongTypes.length === 0 ? judgeEntities(bundle).problems : []),
     ...roleCycles(
       roles.map((role, place) => ({ pointer: `/roles/${place}`, role })),
       roles.flatMap(edgesOf),

@@ -1,4 +1,5 @@
 import type { Problem } from '../failure.ts'
+import { judgeStored } from '../policy/judgement.ts'
 import type { Entity, EntityRef } from '../policy/model.ts'
 import { checkEntity } from '../policy/parse.ts'
 import { apiKeysOf, deleteApiKeys } from '../store/api-keys.ts'
@@ -14,14 +15,15 @@ import {
   putEntities,
 } from '../store/entities.ts'
 import { ownersNaming } from '../store/references.ts'
+import { declaredTypes } from '../store/types.ts'
 import { type Bulk, type BulkLine, bulk, readLines } from './bulk.ts'
 import type { Change, Changer, Outcome } from './change.ts'
 import { normalEntity, same } from './normal.ts'
 import { parentCycles, repeatedParents } from './parents.ts'
 import { checkPrecondition } from './precondition.ts'
-import { typesNeverStored } from './references.ts'
+import { neverStored } from './references.ts'
 import { NAMED, notFound, refuse, refuseUsed, shownRef } from './refusal.ts'
-import { type Shown, shown } from './representation.ts'
+import { type Shown, shown, type Written, warned } from './representation.ts'
 import type { Answer, Found, Parts, Read, Write } from './write.ts'
 
 type Whole = Required<Entity>
@@ -29,7 +31,7 @@ type Whole = Required<Entity>
 export interface EntityAdministration {
   list(read: Read, filter: { readonly type?: string | undefined }, page: Page): Promise<Listed<Shown<Whole>>>
   get(read: Read, ref: EntityRef): Promise<Found<Shown<Whole>>>
-  put(write: Write, entity: Entity): Promise<Answer<Shown<Whole>>>
+  put(write: Write, entity: Entity): Promise<Answer<Written<Whole>>>
   /** With its assignments, its memberships, the keys that act as it and the assignments scoped within it. */
   delete(write: Write, ref: EntityRef): Promise<Answer<null>>
   /** Creates or replaces all of them, or none, in one revision. The lines are read before the tenant is held. */
@@ -56,31 +58,28 @@ export function entityAdministration({ db }: Parts, change: Changer): EntityAdmi
   }
 }
 
-async function put(change: Change, after: Whole): Promise<Outcome<Shown<Whole>>> {
+async function put(change: Change, after: Whole): Promise<Outcome<Written<Whole>>> {
   const { trx, tenant, revision: version, at } = change
   const { type, id } = after
   const [before] = await getEntities(trx, tenant, [after])
   checkPrecondition(change.write.if_match, before?.version)
+  const declared = await declaredTypes(trx, tenant, [type])
+  const { problems, warnings } = judgeStored(declared)(after)
   if (before !== undefined && same(before.document, after)) {
-    return { status: 200, body: shown(before), version: before.version, id: shownRef(after) }
+    return { status: 200, body: warned(shown(before), warnings), version: before.version, id: shownRef(after) }
   }
-  refuse(await problemsOf(change, after))
+  refuse([...(await problemsOf(change, after)), ...neverStored(declared, '/type', type), ...problems])
   await putEntities(trx, change, [after])
   const operation = before === undefined ? 'create' : 'update'
   change.log({ kind: 'entity', key: { type, id }, operation, before: before?.document ?? null, after })
   const stored = { document: after, version, created_at: before?.created_at ?? at, updated_at: at }
-  return { status: before === undefined ? 201 : 200, body: shown(stored), version, id: shownRef(after) }
+  const body = warned(shown(stored), warnings)
+  return { status: before === undefined ? 201 : 200, body, version, id: shownRef(after) }
 }
 
 async function problemsOf({ trx, tenant }: Change, entity: Whole): Promise<Problem[]> {
-  const never = await typesNeverStored(trx, tenant, [{ pointer: '/type', name: entity.type }])
   const above = await edgesToAncestors(trx, tenant, entity.parents)
-  return [
-    ...checkEntity(entity),
-    ...repeatedParents(entity),
-    ...never,
-    ...parentCycles([{ pointer: '', entity }], above),
-  ]
+  return [...checkEntity(entity), ...repeatedParents(entity), ...parentCycles([{ pointer: '', entity }], above)]
 }
 
 async function remove(change: Change, ref: EntityRef): Promise<Outcome<null>> {

@@ -1,9 +1,9 @@
 import type { Kysely } from 'kysely'
 import type { Problem } from '../failure.ts'
 import { isBuiltIn } from '../policy/built-in.ts'
+import type { EntityType } from '../policy/model.ts'
 import { roles } from '../store/roles.ts'
 import type { Database } from '../store/schema.ts'
-import { neverStored } from '../store/types.ts'
 
 /** A name in a document, and where it stands. */
 export interface Naming {
@@ -25,15 +25,8 @@ export async function unknownRoles(
     .map(({ pointer, name }) => ({ pointer, detail: `there is no role ${name}` }))
 }
 
-/** The types named that are declared never to be stored. */
-export async function typesNeverStored(
-  db: Kysely<Database>,
-  tenant: string,
-  namings: readonly Naming[],
-): Promise<Problem[]> {
-  if (namings.length === 0) return []
-  const never = await neverStored(db, tenant, [...new Set(namings.map(({ name }) => name))])
-  return namings
-    .filter(({ name }) => never.has(name))
-    .map(({ pointer, name }) => ({ pointer, detail: `the type ${name} is declared never to be stored` }))
+/** What is wrong with keeping something of a type: that it is declared never to be stored. */
+export function neverStored(declared: ReadonlyMap<string, EntityType>, pointer: string, type: string): Problem[] {
+  if (declared.get(type)?.stored !== 'never') return []
+  return [{ pointer, detail: `the type ${type} is declared never to be stored` }]
 }

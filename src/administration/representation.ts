@@ -1,3 +1,4 @@
+import type { Problem } from '../failure.ts'
 import type { GivenAssignment } from '../policy/change.ts'
 import type { StoredApiKey } from '../store/api-keys.ts'
 import type { StoredAssignment } from '../store/assignments.ts'
@@ -12,6 +13,8 @@ export interface Stamps {
 }
 
 export type Shown<T> = T & Stamps
+/** As the answer to a write shows it: with what was found about it, if anything, that does not keep it from being stored. */
+export type Written<T> = Shown<T> & { readonly warnings?: readonly Problem[] }
 export type ShownAssignment = GivenAssignment & { readonly created_at: string }
 export type ShownApiKey = Shown<StoredApiKey['document']> & {
   readonly last_used_at: string | null
@@ -22,6 +25,11 @@ export type ShownTenant = Shown<Pick<Tenant, 'id' | 'name' | 'status' | 'revisio
 
 export function shown<T>({ document, version, created_at, updated_at }: Stored<T>): Shown<T> {
   return { ...document, version, created_at: created_at.toISOString(), updated_at: updated_at.toISOString() }
+}
+
+/** Warnings stand in the answer to the write and nowhere else. */
+export function warned<T extends object>(body: T, warnings: readonly Problem[]): T & { warnings?: readonly Problem[] } {
+  return warnings.length === 0 ? body : { ...body, warnings }
 }
 
 export function shownAssignment({ document, created_at }: StoredAssignment): ShownAssignment {

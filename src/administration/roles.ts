@@ -2,17 +2,19 @@ import type { Problem } from '../failure.ts'
 import { isBuiltInRole } from '../policy/built-in.ts'
 import type { Role } from '../policy/model.ts'
 import { checkRole } from '../policy/parse.ts'
+import { typesNamed, undeclaredInRole } from '../policy/undeclared.ts'
 import { listAssignments, subjectsOfRole } from '../store/assignments.ts'
 import type { Listed, Page } from '../store/cursor.ts'
 import { rulesOfRole } from '../store/references.ts'
 import { basesOfRole, edgesAbove, type RoleEdge, roles, rolesOnBase } from '../store/roles.ts'
+import { declaredTypes } from '../store/types.ts'
 import type { Change, Changer } from './change.ts'
 import { cyclicEdges } from './cycle.ts'
 import { createDocument, type DocumentKind, deleteDocument, putDocument } from './documents.ts'
 import { normalRole } from './normal.ts'
 import { type Naming, unknownRoles } from './references.ts'
 import { NAMED, notFound, refuseUsed, shownRef } from './refusal.ts'
-import { type Shown, type ShownAssignment, shown, shownAssignment } from './representation.ts'
+import { type Shown, type ShownAssignment, shown, shownAssignment, type Written } from './representation.ts'
 import type { Answer, Found, Parts, Read, Write } from './write.ts'
 
 export interface RoleAdministration {
@@ -20,8 +22,8 @@ export interface RoleAdministration {
   get(read: Read, name: string): Promise<Found<Shown<Role>>>
   /** Who is given the role directly. */
   members(read: Read, name: string, page: Page): Promise<Listed<ShownAssignment>>
-  create(write: Write, role: Role): Promise<Answer<Shown<Role>>>
-  put(write: Write, role: Role): Promise<Answer<Shown<Role>>>
+  create(write: Write, role: Role): Promise<Answer<Written<Role>>>
+  put(write: Write, role: Role): Promise<Answer<Written<Role>>>
   delete(write: Write, name: string): Promise<Answer<null>>
 }
 
@@ -57,6 +59,10 @@ const ROLE: DocumentKind<Role> = {
     const above = await edgesAbove(trx, tenant, basesOfRole(role))
     const edges = [...above.filter((edge) => edge.role !== role.name), ...edgesOf(role)]
     return [...checkRole(role), ...unknown, ...roleCycles([{ pointer: '', role }], edges)]
+  },
+  async warnings({ trx, tenant }, role) {
+    const named = (role.permissions ?? []).flatMap(typesNamed)
+    return undeclaredInRole(role, await declaredTypes(trx, tenant, named))
   },
   logged: (name, operation, before, after) => ({ kind: 'role', key: { name }, operation, before, after }),
   async refuseUsed(change, name) {

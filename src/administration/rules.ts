@@ -2,23 +2,26 @@ import type { Kysely } from 'kysely'
 import type { Problem } from '../failure.ts'
 import { BUILT_IN_POLICIES, type Rule } from '../policy/model.ts'
 import { checkRule } from '../policy/parse.ts'
+import { typesNamed, undeclaredInRule } from '../policy/undeclared.ts'
 import type { Listed, Page } from '../store/cursor.ts'
+import { withMembers } from '../store/entities.ts'
 import { policies } from '../store/policies.ts'
 import { listRules, type RuleFilter, rules } from '../store/rules.ts'
 import type { Database } from '../store/schema.ts'
+import { declaredTypes } from '../store/types.ts'
 import type { Changer } from './change.ts'
 import { createDocument, type DocumentKind, deleteDocument, putDocument } from './documents.ts'
 import { normalRule, policyOf } from './normal.ts'
 import { type Naming, unknownRoles } from './references.ts'
 import { notFound } from './refusal.ts'
-import { type Shown, shown } from './representation.ts'
+import { type Shown, shown, type Written } from './representation.ts'
 import type { Answer, Found, Parts, Read, Write } from './write.ts'
 
 export interface RuleAdministration {
   list(read: Read, filter: RuleFilter, page: Page): Promise<Listed<Shown<Rule>>>
   get(read: Read, name: string): Promise<Found<Shown<Rule>>>
-  create(write: Write, rule: Rule): Promise<Answer<Shown<Rule>>>
-  put(write: Write, rule: Rule): Promise<Answer<Shown<Rule>>>
+  create(write: Write, rule: Rule): Promise<Answer<Written<Rule>>>
+  put(write: Write, rule: Rule): Promise<Answer<Written<Rule>>>
   delete(write: Write, name: string): Promise<Answer<null>>
 }
 
@@ -46,6 +49,17 @@ const RULE: DocumentKind<Rule> = {
   async check({ trx, tenant }, rule) {
     const roles = await unknownRoles(trx, tenant, rolesOfSubjects(rule))
     return [...checkRule(rule), ...(await unknownPolicy(trx, tenant, rule)), ...roles]
+  },
+  async warnings({ trx, tenant }, rule) {
+    const declared = await declaredTypes(trx, tenant, typesNamed(rule))
+    if (declared.size === 0) return []
+    const groups = await withMembers(
+      trx,
+      tenant,
+      rule.subjects.flatMap((one) => ('id' in one ? [one] : [])),
+    )
+    const isAlone = (type: string, id: string) => !groups.some((group) => group.type === type && group.id === id)
+    return undeclaredInRule(rule, declared, isAlone)
   },
   logged: (name, operation, before, after) => ({ kind: 'rule', key: { name }, operation, before, after }),
   // Nothing refers to a rule.

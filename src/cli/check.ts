@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import { parse } from 'yaml'
 import { Failure, type Problem } from '../failure.ts'
+import { builtInPolicy, holdingBuiltIn, isAboutVerdict } from '../policy/built-in.ts'
 import { CLEAR } from '../policy/condition-trace.ts'
 import { decide } from '../policy/decide.ts'
 import { explain } from '../policy/explain.ts'
 import type { Trace } from '../policy/explanation.ts'
 import { factsFor, loadBundle } from '../policy/in-memory.ts'
+import { judgeRequest } from '../policy/judgement.ts'
 import type { Decision } from '../policy/model.ts'
 import { parseBundle, parseRequest } from '../policy/parse.ts'
 import { EXIT, type Io } from './io.ts'
@@ -27,14 +29,20 @@ export async function check(request: string, options: CheckOptions, io: Io): Pro
   if ('problems' in asked) throw refused('request', request, asked.problems)
   const { index, lookup } = loadBundle(policy.bundle)
   const facts = factsFor(lookup, asked.request)
+  const { problems, warnings } = judgeRequest(index, facts, asked.request)
+  if (problems.length > 0) throw refused('request', request, problems)
+  // As in the service: about Verdict itself its own policy decides, in which a bundle gives nobody anything.
+  const about = isAboutVerdict(asked.request)
+  const deciding = about ? builtInPolicy() : index
+  const known = about ? holdingBuiltIn(facts, []) : facts
   if (options.explain === true) {
-    const { decision, trace } = explain(index, facts, asked.request, now, lookup, CLEAR)
-    const hue = huesFor(io)
-    io.stdout.write(options.json === true ? asJson(decision, trace) : asText(decision) + traceText(trace, hue))
+    const { decision, trace } = explain(deciding, known, asked.request, now, lookup, CLEAR)
+    const text = () => asText(decision, warnings) + traceText(trace, huesFor(io))
+    io.stdout.write(options.json === true ? asJson(decision, warnings, trace) : text())
     return exitOf(decision)
   }
-  const decision = decide(index, facts, asked.request, now)
-  io.stdout.write(options.json === true ? asJson(decision) : asText(decision))
+  const decision = decide(deciding, known, asked.request, now)
+  io.stdout.write(options.json === true ? asJson(decision, warnings) : asText(decision, warnings))
   return exitOf(decision)
 }
 
@@ -73,13 +81,15 @@ function instant(text: string | undefined): number {
   return now
 }
 
-function asJson({ decision, ...context }: Decision, trace?: Trace): string {
+function asJson({ decision, ...made }: Decision, warnings: readonly Problem[], trace?: Trace): string {
+  const context = warnings.length === 0 ? made : { ...made, warnings }
   return `${JSON.stringify({ decision, context, trace })}\n`
 }
 
-function asText({ decision, reason, rules, obligations }: Decision): string {
+function asText({ decision, reason, rules, obligations }: Decision, warnings: readonly Problem[]): string {
   const lines = [`${decision ? 'allow' : 'deny '}  ${reason}`, ...rules.map((rule) => `rule   ${rule}`)]
   for (const { id, type, properties = {} } of obligations)
     lines.push(`do     ${type} (${id}) ${JSON.stringify(properties)}`)
+  for (const { pointer, detail } of warnings) lines.push(`warn   ${pointer} ${detail}`)
   return `${lines.join('\n')}\n`
 }

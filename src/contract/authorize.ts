@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { AccessRequest, Obligation, Reason } from '../policy/model.ts'
-import { BODY_LIMIT, problems, type RouteConfig } from './common.ts'
+import { BODY_LIMIT, problems, type RouteConfig, warnings } from './common.ts'
 
 export const DecisionAnswer = Type.Object(
   {
@@ -13,6 +13,7 @@ export const DecisionAnswer = Type.Object(
       ),
       obligations: Type.Array(Obligation),
       revision: Type.Integer({ description: "The tenant's revision that the decision was made at." }),
+      ...warnings,
     }),
   },
   { description: 'The decision. A deny is a 200, never an error.' },
@@ -29,7 +30,7 @@ export const authorize = {
     tags: ['Decisions'],
     summary: 'May this subject do this action on this resource?',
     description:
-      'Default deny. `options.min_revision`, from the header `Verdict-Revision` of a write, makes the answer at least that fresh on every replica.',
+      'Default deny. `options.min_revision`, from the header `Verdict-Revision` of a write, makes the answer at least that fresh on every replica. Properties that do not fit the schema of their type are a 400, or `warnings` where the type says so.',
     body: AccessRequest,
     response: { 200: DecisionAnswer, ...problems(400, 401, 403, 503) },
   },

@@ -122,6 +122,19 @@ export const stored = {
   updated_at: Type.String({ format: 'date-time' }),
 }
 
+/** What a write tells beside the thing that it stored; there only where there is something to tell. */
+export const warnings = {
+  warnings: Type.Optional(
+    Type.Array(
+      Type.Object({
+        pointer: Type.String({ description: 'A JSON pointer (RFC 6901) into what was sent.' }),
+        detail: Type.String(),
+      }),
+      { description: 'What was found, and kept nothing from being done.' },
+    ),
+  ),
+}
+
 export const Gone = Type.Null({ description: 'It is no longer there.' })
 
 export const Instant = Type.String({ format: 'date-time', maxLength: 40 })

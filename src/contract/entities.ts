@@ -18,6 +18,7 @@ import {
   Uuid,
   UuidParams,
   WriteHeaders,
+  warnings,
   writeProblems,
 } from './common.ts'
 
@@ -29,6 +30,7 @@ const may = (type: PdpType, action: 'pdp:read' | 'pdp:write', acting = false): R
 const { type, id, ...entityMembers } = Entity.properties
 export const EntityBody = Type.Object({ ...entityMembers, type: Type.Optional(type), id: Type.Optional(id) }, closed)
 export const StoredEntity = Type.Object({ ...Entity.properties, ...stored })
+export const WrittenEntity = Type.Object({ ...StoredEntity.properties, ...warnings })
 export const StoredAssignment = Type.Object({
   ...Assignment.properties,
   id: Uuid,
@@ -59,7 +61,7 @@ const putEntitySchema = {
   tags: ['Entities'],
   headers: WriteHeaders,
   body: EntityBody,
-  response: { 200: StoredEntity, 201: StoredEntity, ...writeProblems },
+  response: { 200: WrittenEntity, 201: WrittenEntity, ...writeProblems },
 } as const
 const deleteEntitySchema = {
   tags: ['Entities'],
@@ -150,6 +152,7 @@ export const bulkEntities = {
         created: Type.Integer(),
         updated: Type.Integer(),
         unchanged: Type.Integer(),
+        ...warnings,
       }),
       ...writeProblems,
     },

@@ -1,4 +1,4 @@
-import Type, { type TObject, type TProperties } from 'typebox'
+import Type, { type TObject, type TProperties, type TString } from 'typebox'
 import type { PdpType } from '../policy/built-in.ts'
 import { Identifier, Name, Policy, Role, Rule } from '../policy/model.ts'
 import {
@@ -13,11 +13,12 @@ import {
   readProblems,
   stored,
   WriteHeaders,
+  warnings,
   writeProblems,
 } from './common.ts'
 
 /** A document without its name, for `PUT …/{name}`: the path names it; a name in the body must be the same. */
-function unnamed<P extends TProperties & { name: typeof Name }>(document: TObject<P>) {
+export function unnamed<P extends TProperties & { name: TString }>(document: TObject<P>) {
   const { name, ...rest } = document.properties
   return Type.Object({ ...rest, name: Type.Optional(name) }, closed)
 }
@@ -29,6 +30,8 @@ export const RuleBody = unnamed(Rule)
 export const StoredPolicy = Type.Object({ ...Policy.properties, ...stored, built_in: Type.Boolean() })
 export const StoredRole = Type.Object({ ...Role.properties, ...stored })
 export const StoredRule = Type.Object({ ...Rule.properties, ...stored })
+export const WrittenRole = Type.Object({ ...StoredRole.properties, ...warnings })
+export const WrittenRule = Type.Object({ ...StoredRule.properties, ...warnings })
 
 const may = (type: PdpType, action: 'pdp:read' | 'pdp:write'): RouteConfig => ({ permission: { type, action } })
 
@@ -113,7 +116,7 @@ export const createRole = {
     summary: 'Create a role',
     headers: WriteHeaders,
     body: Role,
-    response: { 201: StoredRole, ...writeProblems },
+    response: { 201: WrittenRole, ...writeProblems },
   },
 } as const
 
@@ -142,7 +145,7 @@ export const putRole = {
     headers: WriteHeaders,
     params: NameParams,
     body: RoleBody,
-    response: { 200: StoredRole, 201: StoredRole, ...writeProblems },
+    response: { 200: WrittenRole, 201: WrittenRole, ...writeProblems },
   },
 } as const
 
@@ -194,7 +197,7 @@ export const createRule = {
     summary: 'Create a rule',
     headers: WriteHeaders,
     body: Rule,
-    response: { 201: StoredRule, ...writeProblems },
+    response: { 201: WrittenRule, ...writeProblems },
   },
 } as const
 
@@ -223,7 +226,7 @@ export const putRule = {
     headers: WriteHeaders,
     params: NameParams,
     body: RuleBody,
-    response: { 200: StoredRule, 201: StoredRule, ...writeProblems },
+    response: { 200: WrittenRule, 201: WrittenRule, ...writeProblems },
   },
 } as const
 

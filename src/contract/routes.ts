@@ -7,6 +7,7 @@ import * as explain from './explain.ts'
 import * as operations from './operations.ts'
 import * as policies from './policies.ts'
 import * as tenants from './tenants.ts'
+import * as types from './types.ts'
 
 /** What a route is, to whoever does not handle its requests. */
 export interface Route {
@@ -23,6 +24,10 @@ export const ROUTES: readonly Route[] = [
   authenticate.authenticate,
   authenticate.me,
   authenticate.jwks,
+  types.listTypes,
+  types.getType,
+  types.putType,
+  types.deleteType,
   policies.listPolicies,
   policies.getPolicy,
   policies.putPolicy,

@@ -13,6 +13,7 @@ revision in the header \`Verdict-Revision\`, and takes \`Verdict-Reason\`, \`Ide
 const TAGS = [
   ['Decisions', 'Asking'],
   ['Authentication', 'Who calls'],
+  ['Types', 'What subjects and resources there are, and their properties'],
   ['Policies', 'Named sets of rules and how they combine'],
   ['Roles', 'What is permitted to whoever holds them'],
   ['Rules', 'Allow and deny'],

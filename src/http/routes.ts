@@ -17,6 +17,7 @@ import { roleRoutes } from './roles.ts'
 import { ruleRoutes } from './rules.ts'
 import type { App } from './server.ts'
 import { apiKeyRoutes, settingsRoutes, tenantRoutes } from './tenants.ts'
+import { typeRoutes } from './types.ts'
 
 /** What stands behind the door. */
 export interface RouteParts extends OperationsParts {
@@ -45,6 +46,7 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     guard(guarded, { ...parts, authenticator })
     ownRoutes(guarded)
     authorizeRoutes(guarded, pdp)
+    typeRoutes(guarded, administration)
     policyRoutes(guarded, administration)
     roleRoutes(guarded, administration)
     ruleRoutes(guarded, administration)

@@ -1,5 +1,6 @@
 import type { Problem } from '../failure.ts'
 import { compileCondition, isFault } from './condition.ts'
+import { judgeEntities, under } from './judgement.ts'
 import {
   AccessRequest,
   type Assignment,
@@ -15,6 +16,7 @@ import {
   type SubjectSelector,
 } from './model.ts'
 import { idPatternFault } from './pattern.ts'
+import { checkSchema } from './property-schema.ts'
 import { schemaCheck } from './validate.ts'
 
 /**
@@ -27,8 +29,8 @@ const checkRequestSchema = schemaCheck(AccessRequest)
 
 /** Everything that is wrong at once: by the schema, or else with each thing by itself. */
 export function parseBundle(document: unknown): { bundle: Bundle } | { problems: Problem[] } {
-  const problems = checkBundleSchema(document)
-  if (problems.length > 0) return { problems }
+  const malformed = checkBundleSchema(document)
+  if (malformed.length > 0) return { problems: malformed }
   // The schema has just been checked.
   const bundle = document as Bundle
   const faults = [
@@ -39,7 +41,8 @@ export function parseBundle(document: unknown): { bundle: Bundle } | { problems:
     ...inSection('entities', bundle.entities, checkEntity),
     ...inSection('assignments', bundle.assignments, checkAssignment),
   ]
-  return faults.length > 0 ? { problems: faults } : { bundle }
+  const problems = faults.length > 0 ? faults : [...judgeEntities(bundle).problems]
+  return problems.length > 0 ? { problems } : { bundle }
 }
 
 export function parseRequest(document: unknown): { request: AccessRequest } | { problems: Problem[] } {
@@ -80,8 +83,13 @@ export function checkPolicy(policy: Policy): Problem[] {
   ]
 }
 
-export function checkType(type: EntityType): Problem[] {
-  return [...notOurs('/name', type.name), ...each('/actions', type.actions ?? [], (action) => notOurs('', action))]
+export function checkType({ name, actions = [], schema }: EntityType): Problem[] {
+  return [
+    ...notOurs('/name', name),
+    ...(name === '*' ? [{ pointer: '/name', detail: '"*" stands for every type' }] : []),
+    ...each('/actions', actions, (action) => notOurs('', action)),
+    ...(schema === undefined ? [] : under('/schema', checkSchema(schema))),
+  ]
 }
 
 export function checkEntity(entity: Entity): Problem[] {

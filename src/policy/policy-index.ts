@@ -4,6 +4,7 @@ import { Compiler } from './compiler.ts'
 import { alwaysErrs, type Condition } from './condition.ts'
 import type { Key } from './keys.ts'
 import { DEFAULT_SETTINGS, type EntityType, type Policy, type Role, type Rule, type Settings } from './model.ts'
+import { type PropertyCheck, propertyCheck } from './property-check.ts'
 import { RuleIndex } from './rule-index.ts'
 
 interface CompiledRole {
@@ -18,6 +19,7 @@ export class PolicyIndex {
   #settings: Required<Settings> = DEFAULT_SETTINGS
   readonly #types = new Map<string, EntityType>()
   readonly #protected = new Map<string, ReadonlySet<string>>()
+  readonly #checks = new Map<string, PropertyCheck>()
   readonly #policies = new Map<string, CompiledPolicy>()
   readonly #defined = new Set<CompiledPolicy>()
   readonly #required = new Set<CompiledPolicy>()
@@ -71,6 +73,11 @@ export class PolicyIndex {
     return this.#protected.get(type)
   }
 
+  /** What judges properties, by the names of the types that declare a schema. */
+  get propertyChecks(): ReadonlyMap<string, PropertyCheck> {
+    return this.#checks
+  }
+
   /** Takes what a change says of settings, types, policies, roles and rules; other kinds are none of its business. */
   apply(change: PolicyChange): void {
     if (change.kind === 'settings') this.#settings = { ...DEFAULT_SETTINGS, ...change.after }
@@ -83,8 +90,11 @@ export class PolicyIndex {
   #putType(name: string, type: EntityType | null): void {
     this.#types.delete(name)
     this.#protected.delete(name)
+    this.#checks.delete(name)
     if (type === null) return
     this.#types.set(name, type)
+    const check = propertyCheck(type)
+    if (check !== undefined) this.#checks.set(name, check)
     if (type.protected_properties?.length) this.#protected.set(name, new Set(type.protected_properties))
   }
 

@@ -57,6 +57,6 @@ function choice({ const: value, type, required }: { const?: unknown; type?: unkn
   return Array.isArray(required) ? `{${required.join(', ')}}` : String(type)
 }
 
-function escaped(member: string): string {
+export function escaped(member: string): string {
   return member.replaceAll('~', '~0').replaceAll('/', '~1')
 }

@@ -91,6 +91,19 @@ export async function childrenOf(
   return rows.map(stored)
 }
 
+/** Those of the entities that stored ones are in. */
+export async function withMembers(
+  db: Kysely<Database>,
+  tenant: string,
+  refs: readonly EntityRef[],
+): Promise<EntityRef[]> {
+  const { rows } = await sql<EntityRef>`
+    select ref.type, ref.id from jsonb_to_recordset(${json(refs)}::jsonb) as ref(type text, id text)
+    where exists (select from entity_parents p
+      where p.tenant_id = ${tenant} and p.parent_type = ref.type and p.parent_id = ref.id)`.execute(db)
+  return rows
+}
+
 /** The edges among entities and all that they descend from, at any distance. */
 export async function edgesToAncestors(
   db: Kysely<Database>,

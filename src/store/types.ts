@@ -5,14 +5,81 @@ import type { Database } from './schema.ts'
 
 export const types = documentTable<EntityType>('types')
 
-/** Which of these types are declared `stored: never`: nothing of them may be stored or given a role. */
-export async function neverStored(
+/** The declarations of these types, where they are declared. */
+export async function declaredTypes(
   db: Kysely<Database>,
   tenant: string,
-  names: readonly string[],
-): Promise<ReadonlySet<string>> {
-  const { rows } = await sql<{ name: string }>`
-    select name from types
-    where tenant_id = ${tenant} and name = any(${names}) and body->>'stored' = 'never'`.execute(db)
-  return new Set(rows.map((row) => row.name))
+  names: Iterable<string>,
+): Promise<ReadonlyMap<string, EntityType>> {
+  const { rows } = await sql<{ body: EntityType }>`
+    select body from types where tenant_id = ${tenant} and name = any(${[...new Set(names)]})`.execute(db)
+  return new Map(rows.map(({ body }) => [body.name, body]))
+}
+
+/** What is kept of a type, as "entity a/1" or "an assignment of a/1", at most `limit` of each. */
+export async function keptOfType(
+  db: Kysely<Database>,
+  tenant: string,
+  type: string,
+  limit: number,
+): Promise<readonly string[]> {
+  const { rows } = await sql<{ kept: string }>`
+    (select 'entity ' || type || '/' || id as kept from entities
+      where tenant_id = ${tenant} and type = ${type} order by id limit ${limit})
+    union all
+    (select distinct 'an assignment of ' || subject_type || '/' || subject_id from assignments
+      where tenant_id = ${tenant} and subject_type = ${type} order by 1 limit ${limit})`.execute(db)
+  return rows.map(({ kept }) => kept)
+}
+
+/** What names a type literally, as "rule x", "role x" or "policy x": about `limit` of each at most. */
+export async function ownersNamingType(
+  db: Kysely<Database>,
+  tenant: string,
+  type: string,
+  limit: number,
+): Promise<readonly string[]> {
+  const { rows } = await sql<{ owner: string }>`
+    select distinct owner_kind || ' ' || owner as owner from policy_references
+    where tenant_id = ${tenant} and kind in ('subject', 'within') and type = ${type}
+    order by 1 limit ${limit}`.execute(db)
+  const found = new Set(rows.map(({ owner }) => owner))
+  const about = [{ type }]
+  const places = [
+    { table: 'rules', noun: 'rule', naming: { resources: about } },
+    { table: 'roles', noun: 'role', naming: { permissions: [{ resources: about }] } },
+    { table: 'policies', noun: 'policy', naming: { target: { resource_types: [type] } } },
+  ]
+  for (const { table, noun, naming } of places) {
+    if (found.size >= limit) break
+    for (const name of await documentsNaming(db, tenant, table, naming, limit)) found.add(`${noun} ${name}`)
+  }
+  return [...found]
+}
+
+// Nothing indexes what rules are about, for the sake of so rare a question. A page is one statement, which has a
+// deadline: so any number of rules can be looked through.
+const PAGE = 20_000
+
+async function documentsNaming(
+  db: Kysely<Database>,
+  tenant: string,
+  table: string,
+  naming: object,
+  limit: number,
+): Promise<string[]> {
+  const found: string[] = []
+  for (let last: string | null = ''; last !== null && found.length < limit; ) {
+    const { rows }: { rows: { last: string | null; named: string[] | null }[] } = await sql<{
+      last: string | null
+      named: string[] | null
+    }>`
+      select max(name) as last,
+             (array_agg(name order by name) filter (where body @> ${JSON.stringify(naming)}::jsonb))[:${limit}::int] as named
+      from (select name, body from ${sql.table(table)}
+            where tenant_id = ${tenant} and name > ${last} order by name limit ${PAGE}) page`.execute(db)
+    found.push(...(rows[0]?.named ?? []))
+    last = rows[0]?.last ?? null
+  }
+  return found
 }

@@ -38,6 +38,7 @@ const BUNDLE: Bundle = {
 test('a bundle with problems writes nothing and names all of them', async () => {
   const broken: Bundle = {
     ...BUNDLE,
+    types: [...(BUNDLE.types ?? []), { name: 'group', schema: { required: ['name'] } }],
     roles: [{ name: 'a', inherits: ['b'] }, { name: 'b', inherits: ['a', 'gone'] }, { name: 'b' }],
     rules: [{ ...(BUNDLE.rules?.[0] ?? never()), policy: 'lost' }],
     entities: [
@@ -60,6 +61,7 @@ test('a bundle with problems writes nothing and names all of them', async () => 
       '/entities/0/parents/0',
       '/entities/1/parents/0',
       '/entities/2/type',
+      '/entities/1/properties/name',
       '/assignments/0/subject/type',
       '/assignments/0/role',
     ]),

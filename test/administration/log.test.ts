@@ -28,6 +28,12 @@ const steps = fc.array(
       .map((role) => (tenant) => bench.administration.roles.put(writing(tenant), role)),
     name.map((role) => (tenant) => bench.administration.roles.delete(writing(tenant), role)),
     fc
+      .record({ name: fc.constantFrom('user', 'group', 'doc'), stored: fc.constantFrom('maybe', 'never') })
+      .map((type) => (tenant) => bench.administration.types.put(writing(tenant), type)),
+    fc
+      .constantFrom('user', 'group', 'doc')
+      .map((type) => (tenant) => bench.administration.types.delete(writing(tenant), type)),
+    fc
       .record({ name, required: fc.boolean() })
       .map((policy) => (tenant) => bench.administration.policies.put(writing(tenant), policy)),
     name.map((policy) => (tenant) => bench.administration.policies.delete(writing(tenant), policy)),
@@ -98,6 +104,7 @@ async function stored(tenant: string) {
     version: number | null
   }>`
     select 'settings' as kind, null::jsonb as key, body as document, version from settings where tenant_id = ${tenant}
+    union all select 'type', jsonb_build_object('name', name), body, version from types where tenant_id = ${tenant}
     union all select 'role', jsonb_build_object('name', name), body, version from roles where tenant_id = ${tenant}
     union all select 'policy', jsonb_build_object('name', name), body, version from policies where tenant_id = ${tenant}
     union all select 'rule', jsonb_build_object('name', name), body, version from rules where tenant_id = ${tenant}`.execute(

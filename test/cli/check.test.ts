@@ -121,6 +121,26 @@ rules:
   expect(stderr).toContain('/rules/1/subjects')
 })
 
+test('properties that do not fit their type are refused with their place, or warned of', async () => {
+  const policy = (onInvalid: string) =>
+    file(
+      `${onInvalid}.yaml`,
+      `verdict: 1
+types: [{name: document, on_invalid: ${onInvalid}, schema: {properties: {size: {type: integer}}}}]
+`,
+    )
+  const stdin = edit('alice', 'plan').replace('"plan"', '"plan","properties":{"size":"big"}')
+  const refused = await verdict(['check', '-p', await policy('reject'), '-'], { stdin })
+  expect(refused).toMatchObject({ status: 1, stdout: '' })
+  expect(refused.stderr).toContain('/resource/properties/size')
+  const warned = await verdict(['check', '-p', await policy('warn'), '-'], { stdin })
+  expect(warned.stdout).toBe('deny   no_applicable_rule\nwarn   /resource/properties/size must be integer\n')
+  const json = await verdict(['check', '-p', await policy('warn'), '-', '--json'], { stdin })
+  expect(JSON.parse(json.stdout).context.warnings).toEqual([
+    { pointer: '/resource/properties/size', detail: 'must be integer' },
+  ])
+})
+
 test('a file that is not there is named', async () => {
   const { status, stderr } = await verdict(['check', '-p', join(folder, 'none.yaml'), '-'], { stdin: '{}' })
   expect(status).toBe(1)
