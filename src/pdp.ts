@@ -1,12 +1,14 @@
 import { type AuditEvent, eventId, type Origin } from './audit/event.ts'
 import type { Caller } from './authn/caller.ts'
 import type { DecisionAnswer } from './contract/authorize.ts'
+import type { ExplainAnswer } from './contract/explain.ts'
 import { Budget } from './policy/budget.ts'
-import { builtInPolicy, isBuiltIn, localRole, type PdpPermission } from './policy/built-in.ts'
-import type { GivenAssignment } from './policy/change.ts'
+import { bareEntity, builtInPolicy, holdingBuiltIn, isAboutVerdict, type PdpPermission } from './policy/built-in.ts'
+import { CLEAR } from './policy/condition-trace.ts'
 import { decide } from './policy/decide.ts'
-import { type EntityFacts, type Facts, unknownEntity } from './policy/entity-graph.ts'
-import type { AccessRequest, Decision, EntityRef, Settings } from './policy/model.ts'
+import type { EntityFacts, Facts } from './policy/entity-graph.ts'
+import { type Explanation, explain, NO_TRACE } from './policy/explain.ts'
+import type { AccessRequest, Decision, Settings } from './policy/model.ts'
 import type { Snapshots } from './snapshot/snapshots.ts'
 import { builtInRoles, type TenantSnapshot } from './snapshot/tenant-snapshot.ts'
 import type { Metrics } from './telemetry/metrics.ts'
@@ -22,10 +24,10 @@ export interface PdpParts {
 
 /** Where records are kept: both resolve once that is so, and fail with `audit_unavailable` if it can't be. */
 export interface Trail {
-  /** On this machine's disk. */
-  record(event: AuditEvent): Promise<void>
+  /** On this machine's disk. @returns the record's number. */
+  record(event: AuditEvent): Promise<number>
   /** In Postgres too. */
-  recordCommitted(event: AuditEvent): Promise<void>
+  committed(seq: number): Promise<void>
 }
 
 /** Who asks, in which tenant, and how the call came. */
@@ -35,6 +37,17 @@ export interface Asking {
   readonly origin: Origin
   /** When the call began, as `performance.now()` counts. */
   readonly began: number
+  /** Whether its record is kept already: a call leaves one. */
+  recorded: boolean
+}
+
+export type AuditMode = Required<Settings>['audit_mode']
+
+/** A call that the guard let pass. */
+export interface Permitted extends Asking {
+  readonly permission: PdpPermission
+  /** The rules of the policy `pdp` that permit it. */
+  readonly rules: readonly string[]
 }
 
 /** What a decision was made of, taken from memory in one turn. */
@@ -44,34 +57,53 @@ interface Made {
   readonly settings: Required<Settings>
 }
 
+/** The same of an explanation. */
+interface Explained extends Made {
+  readonly explanation: Explanation
+}
+
 export interface Pdp {
   /** One decision: facts, then revision and decision in one turn, then the record, then the answer. */
   evaluate(asking: Asking, request: AccessRequest): Promise<DecisionAnswer>
+  /** The same decision with its trace. It is recorded, but not as a decision: nobody acts on it. */
+  explain(asking: Permitted, request: AccessRequest): Promise<ExplainAnswer>
   /** Whether a caller who holds these built-in roles may do this, by the policy `pdp` alone. */
   permit(caller: EntityFacts, roles: readonly string[], permission: PdpPermission): Decision
   /** Keeps the record of something that is not a decision of the tenant's policy. */
-  record(event: AuditEvent, mode: Required<Settings>['audit_mode']): Promise<void>
+  record(event: AuditEvent, mode: AuditMode): Promise<void>
 }
 
 export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
   const builtIn = builtInPolicy()
 
   function decideBuiltIn(facts: Facts, roles: readonly string[], request: AccessRequest): Decision {
-    const holder = { ...facts.subject, assignments: roles.map((role) => held(facts.subject, role)) }
-    return decide(builtIn, { subject: holder, resource: facts.resource }, request, clock())
+    return decide(builtIn, holdingBuiltIn(facts, roles), request, clock())
   }
 
   function decideNow(tenant: TenantSnapshot, facts: Facts, request: AccessRequest): Decision {
     if (tenant.status === 'suspended') return SUSPENDED
-    if (isBuiltIn(request.resource.type) || isBuiltIn(request.action.name)) {
-      return decideBuiltIn(facts, builtInRoles(tenant, facts.subject, clock()), request)
-    }
+    if (isAboutVerdict(request)) return decideBuiltIn(facts, builtInRoles(tenant, facts.subject, clock()), request)
     return decide(tenant.index, facts, request, clock(), new Budget())
   }
 
-  async function record(event: AuditEvent, mode: Required<Settings>['audit_mode']): Promise<void> {
+  function explainNow(tenant: TenantSnapshot, facts: Facts, request: AccessRequest): Explanation {
+    if (tenant.status === 'suspended') return { decision: SUSPENDED, trace: NO_TRACE }
+    // Values stand in the clear: a tenant has no redaction that they would pass through.
+    if (!isAboutVerdict(request)) return explain(tenant.index, facts, request, clock(), tenant.lookup, CLEAR)
+    const held = holdingBuiltIn(facts, builtInRoles(tenant, facts.subject, clock()))
+    return explain(builtIn, held, request, clock(), tenant.lookup, CLEAR)
+  }
+
+  function reached(tenant: string, { options }: AccessRequest): Promise<void> | undefined {
+    return options?.min_revision === undefined ? undefined : snapshots.atLeast(tenant, options.min_revision)
+  }
+
+  async function record(event: AuditEvent, mode: AuditMode, call?: Asking): Promise<void> {
     const began = performance.now()
-    await (mode === 'commit' ? trail.recordCommitted(event) : trail.record(event))
+    const seq = await trail.record(event)
+    // From here on the call has its record, even if its answer is withheld because Postgres does not have it in time.
+    if (call !== undefined) call.recorded = true
+    if (mode === 'commit') await trail.committed(seq)
     metrics.auditAppendSeconds((performance.now() - began) / 1000)
   }
 
@@ -84,12 +116,11 @@ export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
         action: { name: permission.action },
         resource: { type: permission.type, id: '*' },
       }
-      return decideBuiltIn({ subject: caller, resource: bare(request.resource) }, roles, request)
+      return decideBuiltIn({ subject: caller, resource: bareEntity(request.resource) }, roles, request)
     },
 
     async evaluate(asking, request) {
-      const minimum = request.options?.min_revision
-      const waiting = minimum === undefined ? undefined : snapshots.atLeast(asking.tenant, minimum)
+      const waiting = reached(asking.tenant, request)
       if (waiting !== undefined) await waiting
       const making = snapshots.withFacts<Made>(asking.tenant, request, (tenant, facts) => {
         const began = performance.now()
@@ -99,23 +130,26 @@ export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
       })
       const made = making instanceof Promise ? await making : making
       const event = decisionEvent(asking, request, made, clock())
-      await record(event, made.settings.audit_mode)
+      await record(event, made.settings.audit_mode, asking)
       metrics.decided(made.decision.reason)
       return answerOf(event.id, made)
+    },
+
+    async explain(asking, request) {
+      await reached(asking.tenant, request)
+      const made = await snapshots.withFacts<Explained>(asking.tenant, request, (tenant, facts) => {
+        const explanation = explainNow(tenant, facts, request)
+        const { revision, index } = tenant
+        return { explanation, decision: explanation.decision, revision, settings: index.settings }
+      })
+      const event = explainEvent(asking, request, made, clock())
+      await record(event, made.settings.audit_mode, asking)
+      return { ...answerOf(event.id, made), trace: made.explanation.trace }
     },
   }
 }
 
 const SUSPENDED: Decision = { decision: false, reason: 'tenant_suspended', rules: [], obligations: [] }
-
-function bare({ type, id }: EntityRef): EntityFacts {
-  return { ...unknownEntity(type, id), ancestors: [] }
-}
-
-/** A built-in role as the policy `pdp` sees it held: by the caller, for this call. */
-function held({ type, id }: EntityRef, role: string): GivenAssignment {
-  return { id: role, subject: { type, id }, role: localRole(role), granted_by: { type: 'pdp', id: 'pdp' } }
-}
 
 function decisionEvent(asking: Asking, request: AccessRequest, made: Made, now: number): AuditEvent {
   const { caller, tenant, origin, began } = asking
@@ -125,7 +159,7 @@ function decisionEvent(asking: Asking, request: AccessRequest, made: Made, now: 
     ...eventId(now),
     tenant,
     type: 'decision',
-    actor: actorOf(caller),
+    actor: actorOf(caller, tenant),
     subject: entityOf(subject),
     action:
       action.properties === undefined ? { name: action.name } : { name: action.name, properties: action.properties },
@@ -144,9 +178,36 @@ function decisionEvent(asking: Asking, request: AccessRequest, made: Made, now: 
   }
 }
 
-export function actorOf({ subject, key_id }: Caller): NonNullable<AuditEvent['actor']> {
+/**
+ * An explanation is an administrative call that was permitted, and what was explained stands inside its context: whoever
+ * counts or searches decisions never meets one that no enforcement point acted on.
+ */
+function explainEvent(asking: Permitted, request: AccessRequest, made: Made, now: number): AuditEvent {
+  const { subject, action, resource, context, decision, reason, rules, obligations, ...event } = decisionEvent(
+    asking,
+    request,
+    made,
+    now,
+  )
+  const { caller, permission } = asking
+  return {
+    ...event,
+    type: 'administration',
+    subject: caller.subject,
+    action: { name: permission.action },
+    resource: { type: permission.type, id: '*' },
+    context: { status: 200, explained: { subject, action, resource, context, decision, reason, rules, obligations } },
+    decision: true,
+    reason: 'allowed_by_rule',
+    rules: asking.rules,
+    obligations: [],
+  }
+}
+
+/** Who did it, for a record in `tenant`: somebody of another tenant is said to be. */
+export function actorOf({ subject, key_id, tenant: home }: Caller, tenant: string): NonNullable<AuditEvent['actor']> {
   const { type, id } = subject
-  return key_id === null ? { type, id } : { type, id, key_id }
+  return { type, id, ...(key_id !== null && { key_id }), ...(home !== tenant && { tenant: home }) }
 }
 
 // Members that the contract does not know are ignored: they are not recorded either.

@@ -189,17 +189,18 @@ async function openTrail(
 function watch(trail: AuditTrail): Trail & { isKept(): boolean } {
   let kept = true
   return {
-    async record(event) {
-      kept = await trail.record(event).then(
-        () => true,
+    record: (event) =>
+      trail.record(event).then(
+        (seq) => {
+          kept = true
+          return seq
+        },
         (error) => {
           kept = false
           throw error
         },
-      )
-    },
-    // What Postgres does is seen by the poll.
-    recordCommitted: (event) => trail.recordCommitted(event),
+      ),
+    committed: (seq) => trail.committed(seq),
     isKept: () => kept,
   }
 }

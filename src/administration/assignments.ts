@@ -13,6 +13,7 @@ import {
   sameAssignment,
 } from '../store/assignments.ts'
 import type { Listed, Page } from '../store/cursor.ts'
+import { beyondActing, isActing } from './authority.ts'
 import type { Change, Changer, Outcome } from './change.ts'
 import { checkPrecondition } from './precondition.ts'
 import { typesNeverStored, unknownRoles } from './references.ts'
@@ -29,8 +30,8 @@ export interface AssignmentAdministration {
 
 export function assignmentAdministration({ db }: Parts, change: Changer): AssignmentAdministration {
   return {
-    async list({ tenant }, filter, page) {
-      const { items, next_cursor } = await listAssignments(db, tenant, filter, page)
+    async list({ tenant, acting }, filter, page) {
+      const { items, next_cursor } = await listAssignments(db, tenant, { ...filter, built_in: acting === true }, page)
       return { items: items.map(shownAssignment), next_cursor }
     },
     create: (write, assignment) => change(write, (at) => create(at, assignment)),
@@ -41,6 +42,7 @@ export function assignmentAdministration({ db }: Parts, change: Changer): Assign
 async function create(change: Change, assignment: Assignment): Promise<Outcome<ShownAssignment>> {
   const { trx, tenant, at } = change
   checkPrecondition(change.write.if_match, undefined)
+  if (isActing(change.write) && !isBuiltIn(assignment.role)) throw beyondActing()
   refuse(await problemsOf(change, assignment))
   const after = given(change, assignment)
   const present = await sameAssignment(trx, tenant, after)

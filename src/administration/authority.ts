@@ -37,11 +37,12 @@ function refuseBeyondActing({ caller }: Write, changes: readonly PolicyChange[])
     throw new Failure('forbidden', 'only an operator may act in another tenant')
   }
   if (!changes.every(isOperatorsBusiness)) {
-    throw new Failure(
-      'forbidden',
-      'an operator manages the keys, settings and pdp: assignments of another tenant, only',
-    )
+    throw beyondActing()
   }
+}
+
+export function beyondActing(): Failure {
+  return new Failure('forbidden', 'an operator manages the keys, settings and pdp: assignments of another tenant, only')
 }
 
 function isOperatorsBusiness(change: PolicyChange): boolean {

@@ -39,6 +39,8 @@ export interface Write {
 /** Who reads what. */
 export interface Read {
   readonly tenant: string
+  /** An operator reads in another tenant: of its assignments, those of built-in roles only. */
+  readonly acting?: boolean
 }
 
 export interface Answer<T> {

@@ -39,15 +39,14 @@ export class AuditTrail {
     return trail
   }
 
-  /** Waits until the record is safe on this machine's disk. */
-  async record(event: AuditEvent): Promise<void> {
-    await this.journal.append(event.tenant, encodeEvent(event))
+  /** Waits until the record is safe on this machine's disk. @returns its number in the log. */
+  async record(event: AuditEvent): Promise<number> {
+    return this.journal.append(event.tenant, encodeEvent(event))
   }
 
-  /** Waits until the record is in the database, too: tenants with `audit_mode: commit`. */
-  async recordCommitted(event: AuditEvent): Promise<void> {
-    const seq = await this.journal.append(event.tenant, encodeEvent(event))
-    await this.shipper.committed(seq, COMMIT_MS)
+  /** Waits until the record of that number is in the database, too: tenants with `audit_mode: commit`. */
+  committed(seq: number): Promise<void> {
+    return this.shipper.committed(seq, COMMIT_MS)
   }
 
   /** Nothing is recorded any more. True: everything is in the database, and nothing is left on the disk. */

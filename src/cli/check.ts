@@ -1,16 +1,21 @@
 import { readFile } from 'node:fs/promises'
 import { parse } from 'yaml'
 import { Failure, type Problem } from '../failure.ts'
+import { CLEAR } from '../policy/condition-trace.ts'
 import { decide } from '../policy/decide.ts'
+import { explain } from '../policy/explain.ts'
+import type { Trace } from '../policy/explanation.ts'
 import { factsFor, loadBundle } from '../policy/in-memory.ts'
 import type { Decision } from '../policy/model.ts'
 import { parseBundle, parseRequest } from '../policy/parse.ts'
 import { EXIT, type Io } from './io.ts'
+import { huesFor, traceText } from './trace-text.ts'
 
 export interface CheckOptions {
   readonly policy: string
   readonly now?: string
   readonly json?: boolean
+  readonly explain?: boolean
 }
 
 /** Decides one request against a bundle, with the same core as the service and nothing else of it. */
@@ -21,9 +26,20 @@ export async function check(request: string, options: CheckOptions, io: Io): Pro
   const asked = parseRequest(await documentIn(request, io))
   if ('problems' in asked) throw refused('request', request, asked.problems)
   const { index, lookup } = loadBundle(policy.bundle)
-  const decision = decide(index, factsFor(lookup, asked.request), asked.request, now)
+  const facts = factsFor(lookup, asked.request)
+  if (options.explain === true) {
+    const { decision, trace } = explain(index, facts, asked.request, now, lookup, CLEAR)
+    const hue = huesFor(io)
+    io.stdout.write(options.json === true ? asJson(decision, trace) : asText(decision) + traceText(trace, hue))
+    return exitOf(decision)
+  }
+  const decision = decide(index, facts, asked.request, now)
   io.stdout.write(options.json === true ? asJson(decision) : asText(decision))
-  return decision.decision ? EXIT.ok : EXIT.deny
+  return exitOf(decision)
+}
+
+function exitOf({ decision }: Decision): number {
+  return decision ? EXIT.ok : EXIT.deny
 }
 
 function refused(what: string, path: string, problems: readonly Problem[]): Failure {
@@ -57,8 +73,8 @@ function instant(text: string | undefined): number {
   return now
 }
 
-function asJson({ decision, ...context }: Decision): string {
-  return `${JSON.stringify({ decision, context })}\n`
+function asJson({ decision, ...context }: Decision, trace?: Trace): string {
+  return `${JSON.stringify({ decision, context, trace })}\n`
 }
 
 function asText({ decision, reason, rules, obligations }: Decision): string {

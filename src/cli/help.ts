@@ -27,6 +27,9 @@ Examples:
   allow  allowed_by_rule
   rule   default/editors-edit-what-they-own
 
+  Why, or why not:
+    $ verdict check --policy presets/quickstart.yaml question.json --explain
+
   From a pipe, as JSON, as of another time:
     $ jq .request logged.json | verdict check -p policy.yaml - --json --now 2030-01-01T00:00:00Z
 

@@ -50,9 +50,10 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .argument('<request>', 'the request as a JSON file, or - for standard input')
     .addOption(new Option('-p, --policy <file>', 'the policy: a bundle, YAML or JSON').makeOptionMandatory())
     .option('--now <instant>', 'decide as of this instant (RFC 3339), for rules and assignments with a validity')
-    .option('--json', 'print the decision as POST /v1/authorize answers it')
+    .option('--explain', 'print how it came about: roles, rules, values, policies, and what was missing')
+    .option('--json', 'print the decision as POST /v1/authorize answers it; with --explain, as /v1/authorize/explain')
     .addHelpText('after', checkHelp)
-    .action(async (request: string, options: { policy: string; now?: string; json?: true }) =>
+    .action(async (request: string, options: { policy: string; now?: string; json?: true; explain?: true }) =>
       ended(await (await import('./check.ts')).check(request, options, io)),
     )
 

@@ -3,6 +3,7 @@ import * as authenticate from './authenticate.ts'
 import * as authorize from './authorize.ts'
 import type { RouteConfig } from './common.ts'
 import * as entities from './entities.ts'
+import * as explain from './explain.ts'
 import * as operations from './operations.ts'
 import * as policies from './policies.ts'
 import * as tenants from './tenants.ts'
@@ -18,6 +19,7 @@ export interface Route {
 /** Every route of the API, in the order in which the documentation shows them. The server has these and no others. */
 export const ROUTES: readonly Route[] = [
   authorize.authorize,
+  explain.explain,
   authenticate.authenticate,
   authenticate.me,
   authenticate.jwks,

@@ -1,3 +1,4 @@
+import type { FastifyRequest } from 'fastify'
 import { eventId } from '../audit/event.ts'
 import type { Caller } from '../authn/caller.ts'
 import * as contract from '../contract/authenticate.ts'
@@ -27,14 +28,14 @@ export function openAuthenticateRoutes(app: App, parts: AuthenticateParts): void
       const began = performance.now()
       const caller = await authenticator.callerOf(request, request.body.api_key)
       const { tenant, subject, key_id } = caller
+      const roles = await rolesOf(parts, request, caller)
       const access_token = tokens.issue({ tenant, subject, key: key_id ?? '' }, clock())
-      const roles = await heldBy(parts, caller)
       await pdp.record(
         {
           ...eventId(clock()),
           tenant,
           type: 'authentication',
-          actor: actorOf(caller),
+          actor: actorOf(caller, tenant),
           subject,
           action: { name: 'pdp:authenticate' },
           resource: null,
@@ -66,9 +67,15 @@ export function ownRoutes(app: App): void {
   })
 }
 
-async function heldBy({ snapshots, clock }: AuthenticateParts, caller: Caller): Promise<readonly string[]> {
-  if (caller.key_roles !== null) return caller.key_roles
-  return snapshots.withEntity(caller.tenant, caller.subject, (tenant, subject) =>
-    builtInRoles(tenant, subject, clock()),
-  )
+/** The built-in roles of a caller that may call at all: of a suspended tenant, or disabled, it gets no token. */
+async function rolesOf(
+  { snapshots, authenticator, clock }: AuthenticateParts,
+  request: FastifyRequest,
+  caller: Caller,
+): Promise<readonly string[]> {
+  const roles = await snapshots.withEntity(caller.tenant, caller.subject, (tenant, subject) => {
+    if (tenant.status === 'suspended' || subject.disabled) return undefined
+    return caller.key_roles ?? builtInRoles(tenant, subject, clock())
+  })
+  return roles ?? authenticator.refuse(request, caller.tenant)
 }

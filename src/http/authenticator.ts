@@ -15,6 +15,8 @@ export interface Authenticator {
   caller(request: FastifyRequest): Caller | Promise<Caller>
   /** The same for a credential that came in a body. */
   callerOf(request: FastifyRequest, credential: string): Promise<Caller>
+  /** Records a refusal in the tenant that the credential names, where it names one, and fails with `unauthenticated`. */
+  refuse(request: FastifyRequest, tenant: string | undefined): Promise<never>
   /** Records what was too much to be recorded singly. To be called every minute or so. */
   drain(): Promise<void>
 }
@@ -49,6 +51,7 @@ export function createAuthenticator({ pdp, snapshots, tokens, clock }: Authentic
   }
 
   return {
+    refuse,
     caller(request) {
       const authenticating = authenticate(source, header(request, 'authorization'), clock())
       if (!(authenticating instanceof Promise)) return settle(request, authenticating)

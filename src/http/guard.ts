@@ -3,25 +3,25 @@ import type { Read } from '../administration/write.ts'
 import { type AuditEvent, eventId } from '../audit/event.ts'
 import type { Caller } from '../authn/caller.ts'
 import { Failure } from '../failure.ts'
-import { type Asking, actorOf, type Pdp } from '../pdp.ts'
+import { type Asking, type AuditMode, actorOf, type Pdp } from '../pdp.ts'
 import { ACTING_OPERATOR, type PdpPermission } from '../policy/built-in.ts'
 import type { EntityFacts } from '../policy/entity-graph.ts'
-import type { Decision, Settings } from '../policy/model.ts'
+import type { Decision } from '../policy/model.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import { builtInRoles, type TenantSnapshot } from '../snapshot/tenant-snapshot.ts'
 import type { Authenticator } from './authenticator.ts'
 import { header, originOf } from './origin.ts'
 import { problemInstead } from './problem.ts'
 
-/** A call that came past the guard. */
+/** A call by somebody who is known. */
 export interface Call extends Asking {
   /** The built-in roles that the caller holds for it. */
   readonly roles: readonly string[]
   readonly permission: PdpPermission
   readonly rules: readonly string[]
-  readonly audit_mode: Required<Settings>['audit_mode']
-  /** Whether its record is kept already: a call leaves one. */
-  recorded: boolean
+  readonly audit_mode: AuditMode
+  /** Why it was refused, by the guard or by what the caller may not do to this very thing. */
+  refusal: Decision | undefined
 }
 
 declare module 'fastify' {
@@ -55,13 +55,16 @@ export function guard(app: FastifyInstance, parts: GuardParts): void {
   app.addHook('onRequest', async (request) => {
     const began = performance.now()
     const caller = await parts.authenticator.caller(request)
-    const admission = await admit(parts, request, caller)
-    const call = { ...admission.call, caller, origin: originOf(request), began, recorded: false }
-    request.call = call
-    if (admission.refusal === undefined) return
-    call.recorded = true
-    await pdp.record(callEvent(call, admission.refusal, clock(), 403), call.audit_mode)
-    throw new Failure('forbidden', `the caller may not do this: ${admission.refusal.reason}`)
+    const { call, isThere } = await admit(parts, request, caller)
+    request.call = { ...call, caller, origin: originOf(request), began, recorded: false }
+    if (call.refusal !== undefined) throw new Failure('forbidden', `the caller may not do this: ${call.refusal.reason}`)
+    if (!isThere) throw new Failure('not_found', 'there is no such tenant')
+  })
+  app.addHook('onError', (request, _reply, error, done) => {
+    const { call } = request
+    if (call !== null && (error as Error) instanceof Failure && error.code === 'forbidden')
+      call.refusal ??= BEYOND_AUTHORITY
+    done()
   })
   app.addHook('onSend', (request, reply, payload, done) => {
     const { call } = request
@@ -69,7 +72,8 @@ export function guard(app: FastifyInstance, parts: GuardParts): void {
     call.recorded = true
     // A failure's record is worth having, but not worth another wait for a database that may be what failed.
     const mode = reply.statusCode >= 500 ? 'journal' : call.audit_mode
-    pdp.record(callEvent(call, allowed(call), clock(), reply.statusCode), mode).then(
+    const events = callEvents(request, call, clock(), reply.statusCode)
+    Promise.all(events.map((event) => pdp.record(event, mode))).then(
       () => done(null, payload),
       (error: unknown) => done(null, problemInstead(error, request, reply)),
     )
@@ -83,12 +87,16 @@ export function callOf(request: FastifyRequest): Call {
 }
 
 export function readOf(request: FastifyRequest): Read {
-  return { tenant: callOf(request).tenant }
+  const { tenant, caller } = callOf(request)
+  return { tenant, acting: tenant !== caller.tenant }
 }
 
+type Judgement = Pick<Call, 'tenant' | 'roles' | 'permission' | 'rules' | 'audit_mode' | 'refusal'>
+
 interface Admission {
-  readonly call: Pick<Call, 'tenant' | 'roles' | 'permission' | 'rules' | 'audit_mode'>
-  readonly refusal: Decision | undefined
+  readonly call: Judgement
+  /** Whether the tenant that an operator wants to act in is there. */
+  readonly isThere: boolean
 }
 
 /** Whose rights a call has, and whether they are enough. */
@@ -97,11 +105,11 @@ async function admit(parts: GuardParts, request: FastifyRequest, caller: Caller)
   const judging = parts.snapshots.withEntity(caller.tenant, caller.subject, (tenant, subject) =>
     judge(parts, request, caller, tenant, subject, acting),
   )
-  const admission = judging instanceof Promise ? await judging : judging
-  if (admission.refusal !== undefined || acting === undefined) return admission
-  const other = await parts.snapshots.tenant(acting)
-  if (other === undefined) throw new Failure('not_found', 'there is no such tenant')
-  return { ...admission, call: { ...admission.call, audit_mode: other.index.settings.audit_mode } }
+  const call = judging instanceof Promise ? await judging : judging
+  if (call.refusal !== undefined || call.tenant === caller.tenant) return { call, isThere: true }
+  const other = await parts.snapshots.tenant(call.tenant)
+  if (other === undefined) return { call: { ...call, tenant: caller.tenant }, isThere: false }
+  return { call: { ...call, audit_mode: other.index.settings.audit_mode }, isThere: true }
 }
 
 function judge(
@@ -111,27 +119,27 @@ function judge(
   tenant: TenantSnapshot,
   subject: EntityFacts,
   acting: string | undefined,
-): Admission {
+): Judgement {
   const { permission: asked, acting: mayAct, suspended } = request.routeOptions.config
   const permission = asked === 'caller' || asked === 'anyone' || asked === undefined ? OWN : asked
   const own = caller.key_roles ?? builtInRoles(tenant, subject, clock())
   const elsewhere = acting !== undefined && acting !== caller.tenant
   const mayActHere = caller.tenant === SYSTEM && own.includes('pdp:operator') && (mayAct === true || !elsewhere)
-  const call = {
-    tenant: elsewhere && mayActHere ? acting : caller.tenant,
-    roles: elsewhere ? [ACTING_OPERATOR] : own,
-    permission,
-    audit_mode: tenant.index.settings.audit_mode,
+  const roles = elsewhere ? [ACTING_OPERATOR] : own
+  const decide = () => {
+    if (tenant.status === 'suspended' && suspended !== 'answers') return SUSPENDED
+    if (acting !== undefined && !mayActHere) return NO_OPERATOR
+    return permission === OWN ? ownDecision(subject) : pdp.permit(subject, roles, permission)
   }
-  if (tenant.status === 'suspended' && suspended !== 'answers') return refused(call, SUSPENDED)
-  if (acting !== undefined && !mayActHere) return refused(call, NO_OPERATOR)
-  const decision = permission === OWN ? ownDecision(subject) : pdp.permit(subject, call.roles, permission)
-  if (!decision.decision) return refused(call, decision)
-  return { call: { ...call, rules: decision.rules }, refusal: undefined }
-}
-
-function refused(call: Omit<Admission['call'], 'rules'>, refusal: Decision): Admission {
-  return { call: { ...call, rules: refusal.rules }, refusal }
+  const decision = decide()
+  return {
+    tenant: elsewhere && mayActHere ? acting : caller.tenant,
+    roles,
+    permission,
+    rules: decision.rules,
+    audit_mode: tenant.index.settings.audit_mode,
+    refusal: decision.decision ? undefined : decision,
+  }
 }
 
 const NOTHING = { rules: [], obligations: [] } as const
@@ -139,35 +147,49 @@ const SUSPENDED: Decision = { decision: false, reason: 'tenant_suspended', ...NO
 const DISABLED: Decision = { decision: false, reason: 'subject_disabled', ...NOTHING }
 /** `Verdict-Tenant` from who is no operator, or on a route that no operator has in another tenant. */
 const NO_OPERATOR: Decision = { decision: false, reason: 'no_applicable_rule', ...NOTHING }
+/** A right that the policy `pdp` gives, but not over this thing: a role that others give, a holder of one. */
+const BEYOND_AUTHORITY: Decision = { decision: false, reason: 'no_applicable_rule', ...NOTHING }
 const ALLOWED: Decision = { decision: true, reason: 'allowed_by_rule', ...NOTHING }
 
 function ownDecision({ disabled }: EntityFacts): Decision {
   return disabled ? DISABLED : ALLOWED
 }
 
-function allowed({ rules }: Call): Decision {
-  return { ...ALLOWED, rules }
+/**
+ * The record of a call: of the audit's own reading one of its own type, of the rest an administrative one. What an
+ * operator does in another tenant is recorded there and in its own.
+ */
+function callEvents(request: FastifyRequest, call: Call, now: number, status: number): AuditEvent[] {
+  const event = callEvent(request, call, now, status)
+  const { caller, tenant } = call
+  if (tenant === caller.tenant) return [event]
+  return [event, { ...event, ...eventId(now), tenant: caller.tenant, context: { ...event.context, tenant } }]
 }
 
-/** The record of a call: of the audit's own reading one of its own type, of the rest an administrative one. */
-function callEvent(call: Call, decision: Decision, now: number, status: number): AuditEvent {
-  const { caller, tenant, permission, origin, began } = call
-  const reading = permission.type === 'pdp:audit' && decision.decision
+function callEvent(request: FastifyRequest, call: Call, now: number, status: number): AuditEvent {
+  const { caller, tenant, permission, origin, began, refusal } = call
+  const isReading = permission.type === 'pdp:audit' && refusal === undefined
+  const { params, query } = asked(request)
   return {
     ...eventId(now),
-    tenant: decision.decision ? tenant : caller.tenant,
-    type: reading ? 'audit_access' : 'administration',
-    actor: actorOf(caller),
+    tenant,
+    type: isReading ? 'audit_access' : 'administration',
+    actor: actorOf(caller, tenant),
     subject: caller.subject,
     action: { name: permission.action },
-    resource: { type: permission.type, id: '*' },
-    context: { status },
-    decision: decision.decision,
-    reason: decision.reason,
-    rules: decision.rules,
+    resource: { type: permission.type, id: Object.values(params).join('/') || '*' },
+    context: { status, ...(Object.keys(query).length > 0 && { query }) },
+    decision: refusal === undefined,
+    reason: refusal === undefined ? ALLOWED.reason : refusal.reason,
+    rules: refusal === undefined ? call.rules : refusal.rules,
     obligations: [],
     revision: null,
     ...origin,
     duration_us: Math.round((performance.now() - began) * 1000),
   }
+}
+
+/** What a path and a query name: which rule, which filter. Bodies are not repeated here. */
+function asked(request: FastifyRequest): { params: Record<string, unknown>; query: Record<string, unknown> } {
+  return { params: { ...(request.params as object) }, query: { ...(request.query as object) } }
 }

@@ -74,6 +74,7 @@ class Walk {
 
   visit(value: unknown): void {
     if (typeof value === 'string') this.#text(value)
+    else if (typeof value === 'number') this.#number(value)
     else if (Array.isArray(value)) for (const item of value) this.visit(item)
     else if (typeof value === 'object' && value !== null) this.#object(value)
   }
@@ -85,6 +86,15 @@ class Walk {
       this.members++
       this.#text(key)
       this.visit(record[key])
+    }
+  }
+
+  // JSON's numbers are doubles here: beyond these, one could not be recorded as it was used (1e400 is Infinity, and null
+  // in the record), and two different ones would be the same.
+  #number(value: number): void {
+    if (!Number.isFinite(value)) throw malformed('a number is too large')
+    if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
+      throw malformed('a whole number is beyond 2^53 - 1, where neighbours become one: send it as text')
     }
   }
 

@@ -1,3 +1,5 @@
+import { STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import { Failure, type FailureCode, type Problem } from '../failure.ts'
 
@@ -77,6 +79,8 @@ export function problemInstead(error: unknown, request: FastifyRequest, reply: F
   if (failure.code === 'unauthenticated') reply.header('www-authenticate', 'Bearer realm="verdict"')
   if (failure.retryAfter !== undefined) reply.header('retry-after', String(failure.retryAfter))
   const problem = problemDetails(failure)
+  // Where the router itself fails, no hook has set it.
+  reply.header('x-request-id', request.id)
   reply.code(problem.status).type('application/problem+json').removeHeader('etag')
   return JSON.stringify(problem)
 }
@@ -97,16 +101,33 @@ function fromFastify(error: FastifyError): Failure {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new Failure('payload_too_large', 'the body is larger than this route takes', { cause: error })
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return new Failure('unsupported_media_type', 'this route takes application/json', { cause: error })
-    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
-    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
-    case 'FST_ERR_BAD_URL':
-    case 'FST_ERR_ASYNC_CONSTRAINT':
-    case 'FST_ERR_CTP_INVALID_JSON_BODY':
-      return new Failure('invalid_request', error.message, { cause: error })
+      return new Failure('unsupported_media_type', 'this route does not take a body of this content type', {
+        cause: error,
+      })
     default:
+      // What Fastify lays to the request's charge: a path that can't be decoded, a wrong content length, …
+      if (isClientError(error)) return new Failure('invalid_request', error.message, { cause: error })
       return new Failure('internal', 'Verdict could not do this; nothing was decided', { cause: error })
   }
+}
+
+function isClientError({ statusCode = 500 }: FastifyError): boolean {
+  return statusCode >= 400 && statusCode < 500
+}
+
+const CLIENT_STATUS: Readonly<Record<string, number>> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }
+
+/** Answers what is no HTTP request at all: there is neither a request nor a reply yet, only a connection. */
+export function clientProblem(error: Error & { code?: string }, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  const status = CLIENT_STATUS[error.code ?? ''] ?? 400
+  const detail = 'what arrived is not an HTTP request that can be read'
+  const body = JSON.stringify({ ...problemDetails(new Failure('invalid_request', detail)), status })
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: application/problem+json`
+  socket.end(`${head}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
 }
 
 function invalid(errors: readonly FastifySchemaValidationError[], where: string): Failure {

@@ -7,7 +7,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { readBodies } from './body.ts'
 import { answerHeaders } from './headers.ts'
 import { describeRoutes } from './openapi.ts'
-import { sendProblem } from './problem.ts'
+import { clientProblem, sendProblem } from './problem.ts'
 import { timeRequests } from './timing.ts'
 
 declare module 'fastify' {
@@ -64,6 +64,8 @@ export async function createServer({ logger, metrics, isClosing }: ServerOptions
       const given = request.headers['x-request-id']
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
     },
+    frameworkErrors: (error, request, reply) => sendProblem(error, request, reply),
+    clientErrorHandler: clientProblem,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     // Ajv's usual leniency rewrites what came in (null → "", 5 → "5"): in a PDP that confuses identities.
     ajv: { customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false, allErrors: false } },

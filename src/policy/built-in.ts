@@ -1,3 +1,6 @@
+import type { GivenAssignment } from './change.ts'
+import { type EntityFacts, type Facts, unknownEntity } from './entity-graph.ts'
+import type { AccessRequest, EntityRef } from './model.ts'
 import { PolicyIndex } from './policy-index.ts'
 
 /**
@@ -133,4 +136,24 @@ export function builtInPolicy(): PolicyIndex {
     }
   }
   return index
+}
+
+/** Verdict's own types and actions are decided by the policy `pdp` alone. */
+export function isAboutVerdict({ resource, action }: AccessRequest): boolean {
+  return isBuiltIn(resource.type) || isBuiltIn(action.name)
+}
+
+/** The facts with these built-in roles, as the policy `pdp` sees them. */
+export function holdingBuiltIn({ subject, resource }: Facts, roles: readonly string[]): Facts {
+  return { subject: { ...subject, assignments: roles.map((role) => held(subject, role)) }, resource }
+}
+
+/** Facts of an entity of which nothing is known but its name. */
+export function bareEntity({ type, id }: EntityRef): EntityFacts {
+  return { ...unknownEntity(type, id), ancestors: [] }
+}
+
+/** A built-in role as the policy `pdp` sees it held: by the caller, for this call. */
+function held({ type, id }: EntityRef, role: string): GivenAssignment {
+  return { id: role, subject: { type, id }, role: localRole(role), granted_by: { type: 'pdp', id: 'pdp' } }
 }

@@ -71,6 +71,17 @@ export function pushDecisive({ policy, rules, sureVerdict }: Outcome, into: stri
   }
 }
 
+/** The keys of the rules that made a policy come to its verdict: where only errors made it deny, those that erred. */
+export function decisiveRules(outcome: Outcome): string[] {
+  const { policy, rules, verdict, sureVerdict } = outcome
+  const keys: string[] = []
+  if (verdict === undefined) return keys
+  if (verdict === sureVerdict) pushDecisive(outcome, keys)
+  else if (policy.combining === 'first_applicable') keys.push(firstApplicable(rules, true)?.key ?? '')
+  else for (const rule of rules) if (rule.erred && !rule.allows) keys.push(rule.key)
+  return keys
+}
+
 function applies(rule: CompiledRule, withErred: boolean): boolean {
   return !rule.erred || (withErred && !rule.allows)
 }

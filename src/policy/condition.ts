@@ -71,19 +71,25 @@ function evaluatorOf(of: Environment): Evaluator {
 /** Compiles a condition, or says what is wrong with it. */
 export function compileCondition(text: string): Condition | ConditionFault {
   try {
-    const parsed = environment.parse(text)
-    const nodes = walk(celNode(parsed.ast))
-    nodes.forEach(prepare)
-    const checked = parsed.check()
-    if (!checked.valid) throw checked.error ?? new Fault('it is not valid')
-    if (checked.type !== 'bool' && checked.type !== 'dyn') {
-      throw new Fault(`a condition is true or false, and this is of type ${checked.type}`)
-    }
-    nodes.forEach(instrumentLocated)
-    return { text, holds: (scope, budget) => evaluate(parsed, scope, budget) }
+    const { run } = compileTree(text)
+    return { text, holds: (scope, budget) => evaluate(run, scope, budget) }
   } catch (error) {
     return faultOf(error, text)
   }
+}
+
+/** A condition as a tree that can be run, with all of its nodes. Throws what is wrong with the text. */
+export function compileTree(text: string): { readonly run: (scope: Scope) => unknown; readonly nodes: CelNode[] } {
+  const parsed = environment.parse(text)
+  const nodes = walk(celNode(parsed.ast))
+  nodes.forEach(prepare)
+  const checked = parsed.check()
+  if (!checked.valid) throw checked.error ?? new Fault('it is not valid')
+  if (checked.type !== 'bool' && checked.type !== 'dyn') {
+    throw new Fault(`a condition is true or false, and this is of type ${checked.type}`)
+  }
+  nodes.forEach(instrumentLocated)
+  return { run: parsed, nodes }
 }
 
 /** What stands for a condition that cannot be compiled. */
@@ -138,9 +144,10 @@ function instrumentLocated(node: CelNode): void {
   }
 }
 
-function faultOf(error: unknown, text: string): ConditionFault {
+/** What was thrown, and where: by its own account, or at `start` in the text. */
+export function faultOf(error: unknown, text: string, start?: number): ConditionFault {
   const { summary, range } = detailsOf(error)
-  const before = text.slice(0, range?.start ?? 0)
+  const before = text.slice(0, start ?? range?.start ?? 0)
   const line = before.split('\n').length
   return { detail: summary, line, column: before.length - before.lastIndexOf('\n') }
 }

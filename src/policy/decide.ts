@@ -19,8 +19,27 @@ export function decide(
   budget: Budget = new Budget(),
 ): Decision {
   const question = new Question(index, facts, request, now, budget)
-  const rules = applicableRules(index, question)
-  const outcomes = combinePolicies(rules)
+  const rules = applicableRules(candidatesOf(index, question), question)
+  return conclude(index, question, facts, rules, combinePolicies(rules))
+}
+
+// The steps of a decision. `explain` takes the same ones, and looks at what lies between them.
+
+/** The rules whose subject, action and resource match. */
+export function candidatesOf(index: PolicyIndex, question: Question): CompiledRule[] {
+  const candidates: CompiledRule[] = []
+  index.rules.collect(question, candidates)
+  return candidates
+}
+
+/** What the rules that apply come to, given what each policy came to by them. */
+export function conclude(
+  index: PolicyIndex,
+  question: Question,
+  facts: Facts,
+  rules: readonly CompiledRule[],
+  outcomes: readonly Outcome[],
+): Decision {
   const reason = reasonOf(outcomes, rules, facts.subject.disabled, areRequiredSatisfied(index, question, outcomes))
   const decision = reason === 'allowed_by_rule'
   const obligations = obligationsOf(decision, outcomes)
@@ -28,9 +47,7 @@ export function decide(
 }
 
 /** The rules that apply, and those of which it cannot be told (`erred`), in the order of their keys. */
-function applicableRules(index: PolicyIndex, question: Question): CompiledRule[] {
-  const candidates: CompiledRule[] = []
-  index.rules.collect(question, candidates)
+export function applicableRules(candidates: readonly CompiledRule[], question: Question): CompiledRule[] {
   const rules: CompiledRule[] = []
   if (candidates.length > HANDFUL) return candidates.filter((rule) => mayApply(rule, question)).sort(inOrder)
   for (const rule of candidates) if (mayApply(rule, question)) insert(rule, rules)

@@ -68,6 +68,14 @@ export class PatternTable<V> {
     }
   }
 
+  /** Everything that is filed, under whatever pattern. */
+  *values(): Generator<V> {
+    if (this.#exact !== undefined) yield* this.#exact.values()
+    for (const trie of [this.#anchored, this.#floating]) {
+      for (const shelf of trie?.values() ?? []) for (const { value } of shelf.entries) yield value
+    }
+  }
+
   // A pattern without any literal, "*" or "**" say, stands at the root of the anchored trie.
   #trie(pattern: Pattern): Radix<Shelf<V>> | undefined {
     return isAnchored(pattern) ? this.#anchored : this.#floating

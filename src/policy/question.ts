@@ -2,7 +2,7 @@ import type { Budget } from './budget.ts'
 import { Fault } from './cel-values.ts'
 import type { GivenAssignment } from './change.ts'
 import type { Condition } from './condition.ts'
-import { type Facts, isWithin, NO_PROPERTIES } from './entity-graph.ts'
+import { type EntityFacts, type Facts, isWithin, NO_PROPERTIES } from './entity-graph.ts'
 import type { Key } from './keys.ts'
 import type { AccessRequest, Properties } from './model.ts'
 import type { PolicyIndex } from './policy-index.ts'
@@ -48,6 +48,11 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
 
   /** Undefined: it cannot be told. */
   holds(condition: Condition): boolean | undefined {
+    return condition.holds(this.scope(), this.#budget)
+  }
+
+  /** What conditions read. */
+  scope(): Scope {
     this.#scope ??= {
       subject: new SubjectView(this),
       action: new ActionView(this.action, this.#request.action.properties ?? NO_PROPERTIES),
@@ -56,7 +61,7 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
       now: new Date(this.now),
       levels: this.#index.settings.levels,
     }
-    return condition.holds(this.#scope, this.#budget)
+    return this.#scope
   }
 
   get subjectType(): string {
@@ -113,16 +118,10 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
     this.subjectKeys.push(any)
     subjects.mark(subject, subject.ancestors, at, this.subjectKeys)
     resources.mark(resource, resource.ancestors, at, this.resourceKeys)
-    for (const assignment of subject.assignments) if (this.#isInForce(assignment)) this.#assign(assignment.role)
+    for (const assignment of subject.assignments) {
+      if (standingOf(assignment, resource, this.now) === 'in_force') this.#assign(assignment.role)
+    }
     if (roles.derived > 0) this.#derive()
-  }
-
-  #isInForce({ role, valid_from, valid_until, within }: GivenAssignment): boolean {
-    // Verdict's own roles count for its own guard, never for a decision about a tenant's resources.
-    if (role.startsWith('pdp:')) return false
-    if (typeof valid_from === 'string' && !(this.now >= Date.parse(valid_from))) return false
-    if (typeof valid_until === 'string' && !(this.now < Date.parse(valid_until))) return false
-    return within === undefined || isWithin(this.#facts.resource, within)
   }
 
   #assign(name: string): void {
@@ -178,4 +177,18 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
       }
     }
   }
+}
+
+/** Whether an assignment counts in a decision about this resource at this time (ms), and if not, why. */
+export function standingOf(
+  { role, valid_from, valid_until, within }: GivenAssignment,
+  resource: EntityFacts,
+  now: number,
+): 'in_force' | 'built_in' | 'not_yet' | 'expired' | 'elsewhere' {
+  // Verdict's own roles count for its own guard, never for a decision about a tenant's resources.
+  if (role.startsWith('pdp:')) return 'built_in'
+  // Written so that an instant that cannot be read (NaN) grants nothing.
+  if (typeof valid_from === 'string' && !(now >= Date.parse(valid_from))) return 'not_yet'
+  if (typeof valid_until === 'string' && !(now < Date.parse(valid_until))) return 'expired'
+  return within === undefined || isWithin(resource, within) ? 'in_force' : 'elsewhere'
 }

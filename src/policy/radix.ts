@@ -51,6 +51,19 @@ export class Radix<V> {
     if (above !== undefined) tidy(above, path.at(-3))
   }
 
+  /** In steps of their own: a node may have very many children. */
+  *values(): Generator<V> {
+    const open: Iterator<Node<V>>[] = [[this.#root].values()]
+    for (let nodes = open.at(-1); nodes !== undefined; nodes = open.at(-1)) {
+      const { done, value: node } = nodes.next()
+      if (done === true) open.pop()
+      else {
+        if (node.value !== undefined) yield node.value
+        if (node.children !== undefined) open.push(node.children.values())
+      }
+    }
+  }
+
   /** Calls nobody: pushes the value of every key that stands in `text` at `from`. */
   collect(text: string, from: number, into: V[]): void {
     let node: Node<V> | undefined = this.#root

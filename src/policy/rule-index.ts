@@ -93,6 +93,67 @@ export class RuleIndex {
     if (wanted.type !== '*') this.#collectType('*', wanted, into)
   }
 
+  /**
+   * The rules around a request, nearest first: those about its resource and action, whomever they are for; those for
+   * its subject about its action, in other places of its type; about other actions; about other types. Each step of the
+   * walk yields, `undefined` where it came upon no rule, so that whoever walks can stop after so many steps.
+   */
+  around(wanted: Wanted): Iterable<CompiledRule | undefined>[] {
+    return [
+      this.#otherSubjects(wanted),
+      this.#otherPlaces(wanted),
+      this.#otherActions(wanted),
+      this.#otherTypes(wanted),
+    ]
+  }
+
+  *#otherSubjects(wanted: Wanted): Generator<CompiledRule | undefined> {
+    for (const bucket of this.#bucketsOf(wanted)) yield* bucket.all()
+  }
+
+  *#otherPlaces(wanted: Wanted): Generator<CompiledRule | undefined> {
+    const matching = new Set(this.#bucketsOf(wanted))
+    for (const site of this.#sitesOf(wanted)) {
+      for (const bucket of site.buckets()) yield* matching.has(bucket) ? NOTHING : bucket.active(wanted)
+    }
+  }
+
+  *#otherActions(wanted: Wanted): Generator<CompiledRule | undefined> {
+    const matching = new Set(this.#sitesOf(wanted))
+    for (const table of this.#tablesOf(wanted)) {
+      for (const site of table.values()) {
+        yield undefined
+        if (!matching.has(site)) for (const bucket of site.matching(wanted)) yield* bucket.active(wanted)
+      }
+    }
+  }
+
+  *#otherTypes(wanted: Wanted): Generator<CompiledRule | undefined> {
+    const own = this.#tablesOf(wanted)
+    for (const table of this.#types.values()) {
+      yield undefined
+      if (own.includes(table)) continue
+      const sites: Site[] = []
+      table.collect(wanted.action, sites)
+      for (const site of sites) for (const bucket of site.buckets()) yield* bucket.active(wanted)
+    }
+  }
+
+  #tablesOf({ type }: Wanted): PatternTable<Site>[] {
+    const types = type === '*' ? ['*'] : [type, '*']
+    return types.map((name) => this.#types.get(name)).filter((table) => table !== undefined)
+  }
+
+  #sitesOf(wanted: Wanted): Site[] {
+    const sites: Site[] = []
+    for (const table of this.#tablesOf(wanted)) table.collect(wanted.action, sites)
+    return sites
+  }
+
+  #bucketsOf(wanted: Wanted): Bucket[] {
+    return this.#sitesOf(wanted).flatMap((site) => site.matching(wanted))
+  }
+
   #collectType(type: string, wanted: Wanted, into: CompiledRule[]): void {
     const sites: Site[] = []
     this.#types.get(type)?.collect(wanted.action, sites)
@@ -165,6 +226,23 @@ class Site {
     const buckets: Bucket[] = []
     this.#ids.collect(wanted.id, buckets)
     for (const bucket of buckets) bucket.collect(wanted, into)
+  }
+
+  /** The buckets whose place matches. */
+  matching(wanted: Wanted): Bucket[] {
+    const buckets: Bucket[] = this.#any === undefined ? [] : [this.#any]
+    for (const key of wanted.resourceKeys) {
+      const bucket = this.#within?.get(key)
+      if (bucket !== undefined) buckets.push(bucket)
+    }
+    this.#ids?.collect(wanted.id, buckets)
+    return buckets
+  }
+
+  *buckets(): Generator<Bucket> {
+    if (this.#any !== undefined) yield this.#any
+    if (this.#within !== undefined) yield* this.#within.values()
+    if (this.#ids !== undefined) yield* this.#ids.values()
   }
 
   #collectWithin(within: Map<Key, Bucket>, wanted: Wanted, into: CompiledRule[]): void {
@@ -254,6 +332,20 @@ class Bucket {
     }
   }
 
+  *all(): Generator<CompiledRule | undefined> {
+    yield this.#rule
+    if (this.#more instanceof Map) for (const rules of this.#more.values()) yield* each(rules)
+    else if (this.#more !== undefined) for (const { rule } of this.#more) yield rule
+  }
+
+  /** The rules for the subject that is asked about. */
+  *active({ at, subjectKeys }: Wanted): Generator<CompiledRule | undefined> {
+    yield this.#key !== undefined && isActive(this.#key, at) ? this.#rule : undefined
+    if (this.#more instanceof Map) for (const key of subjectKeys) yield* each(this.#more.get(key))
+    else if (this.#more !== undefined)
+      for (const { key, rule } of this.#more) yield isActive(key, at) ? rule : undefined
+  }
+
   #spread(list: readonly Filed[]): ByKey {
     const byKey: ByKey = new Map()
     for (const { key, rule } of list) addTo(byKey, key, rule)
@@ -262,6 +354,12 @@ class Bucket {
     this.#rule = undefined
     return byKey
   }
+}
+
+const NOTHING: readonly undefined[] = Object.freeze([undefined])
+
+function each(rules: CompiledRule | Set<CompiledRule> | undefined): Iterable<CompiledRule | undefined> {
+  return rules instanceof Set ? rules : [rules]
 }
 
 function addTo(byKey: ByKey, key: Key, rule: CompiledRule): void {
@@ -309,7 +407,8 @@ function matchesWhole(rule: CompiledRule, wanted: Wanted): boolean {
   )
 }
 
-function isAt({ type, id, within }: Place, wanted: Wanted): boolean {
+/** Whether the resource that is asked about is in this place. */
+export function isAt({ type, id, within }: Place, wanted: Wanted): boolean {
   if (type !== '*' && type !== wanted.type) return false
   if (within !== undefined && within.heldAt !== wanted.at) return false
   return id === undefined || matches(id, wanted.id)

@@ -15,6 +15,8 @@ export interface AssignmentFilter {
   readonly subject_type?: string | undefined
   readonly subject_id?: string | undefined
   readonly role?: string | undefined
+  /** Only those of built-in roles. */
+  readonly built_in?: boolean
 }
 
 interface AssignmentRow {
@@ -59,6 +61,7 @@ export async function listAssignments(
   if (filter.subject_type !== undefined) conditions.push(sql`subject_type = ${filter.subject_type}`)
   if (filter.subject_id !== undefined) conditions.push(sql`subject_id = ${filter.subject_id}`)
   if (filter.role !== undefined) conditions.push(sql`role = ${filter.role}`)
+  if (filter.built_in === true) conditions.push(sql`starts_with(role, 'pdp:')`)
   const { rows } = await sql<AssignmentRow>`
     select ${members} from assignments where ${sql.join(conditions, sql` and `)}
     order by id limit ${page.limit + 1}`.execute(db)

@@ -29,7 +29,7 @@ test('a recorded event reaches the database by itself; a committed one is there 
   const [safe, committed] = [event(), event()]
   await trail.record(safe)
   await expect.poll(() => found(safe.id)).toMatchObject(safe)
-  await trail.recordCommitted(committed)
+  await trail.committed(await trail.record(committed))
   expect(await found(committed.id)).toMatchObject({ ...committed, writer: trail.journal.writer, seq: 1 })
   expect(await trail.stop(5_000)).toBe(true)
   expect(await readdir(root)).toEqual([])

@@ -92,7 +92,8 @@ test('a tenant that waits for the commit is refused within 2.5 s while Postgres 
   expect((await authorize('alice')).status).toBe(200)
   proxy.mode = 'hang'
   const began = Date.now()
-  const refused = await authorize('alice')
+  const headers = { 'x-request-id': 'withheld-1' }
+  const refused = await verdict.ask('POST /v1/authorize', { body: question('alice'), headers })
   expect(refused.status).toBe(503)
   expect(refused.body.type).toBe('urn:verdict:problem:audit_unavailable')
   expect(Date.now() - began).toBeLessThan(2500)
@@ -101,4 +102,9 @@ test('a tenant that waits for the commit is refused within 2.5 s while Postgres 
     async () => (await authorize('alice')).status,
     (status) => status === 200,
   )
+  const { items } = await eventually(
+    async () => (await verdict.ask('GET /v1/audit?request_id=withheld-1')).body,
+    (page) => page.items.length > 0,
+  )
+  expect(items).toMatchObject([{ type: 'decision' }])
 }, 60_000)

@@ -77,6 +77,7 @@ test('a disabled subject may call nothing, whatever its key holds', async () => 
   const question = { subject, action: { name: 'a' }, resource: { type: 'r', id: '1' } }
   expect((await verdict.ask('POST /v1/authorize', { key: made.body.key, body: question })).status).toBe(403)
   expect((await me(made.body.key)).status).toBe(403)
+  expect((await exchange(made.body.key)).status).toBe(401)
 })
 
 describe('a token is refused', () => {

@@ -97,6 +97,36 @@ test('a refused call leaves one record: of type administration, about the permis
   expect(items[0].subject.id).toBe(items[0].actor.id)
 })
 
+test('a right that does not reach this very thing is recorded as refused', async () => {
+  const admin = (
+    await verdict.ask('POST /v1/api-keys', {
+      key: verdict.rootKey,
+      body: { name: 'a', subject: { type: 'service', id: 'a' }, roles: ['pdp:admin'] },
+    })
+  ).body.key
+  const refused = await verdict.ask('POST /v1/api-keys', {
+    key: admin,
+    body: { name: 'b', subject: { type: 'service', id: 'b' }, roles: ['pdp:operator'] },
+    headers: { 'x-request-id': 'escalation-1' },
+  })
+  expect(refused.status).toBe(403)
+  const { items } = await eventually(
+    async () => (await verdict.ask('GET /v1/audit?request_id=escalation-1', { key: verdict.rootKey })).body,
+    (page) => page.items.length > 0,
+  )
+  expect(items).toMatchObject([{ decision: false, resource: { type: 'pdp:api_key' }, context: { status: 403 } }])
+})
+
+test('a read of the audit says what was asked of it', async () => {
+  const headers = { 'x-request-id': 'reading-1' }
+  await verdict.ask('GET /v1/audit?subject_id=ann&decision=false', { headers })
+  const { items } = await eventually(
+    async () => (await verdict.ask('GET /v1/audit?request_id=reading-1')).body,
+    (page) => page.items.length > 0,
+  )
+  expect(items).toMatchObject([{ type: 'audit_access', context: { query: { subject_id: 'ann', decision: 'false' } } }])
+})
+
 describe('what belongs to another tenant answers exactly as what does not exist', () => {
   const named = guarded.filter(
     ({ url, config }) => /:(name|id|type)|^\/v1\/entity$/.test(url) && config.permission !== 'caller',
@@ -187,7 +217,47 @@ describe('Verdict-Tenant', () => {
     }
   })
 
-  test('of a tenant that does not exist is a 404 for an operator', async () => {
+  test('opens to an operator of assignments those of built-in roles, and no others', async () => {
+    const headers = { 'verdict-tenant': 'default' }
+    const subject = { type: 'user', id: 'ann' }
+    await verdict.ask('PUT /v1/roles/hidden', { body: {} })
+    await verdict.ask('POST /v1/assignments', { body: { subject, role: 'hidden' } })
+    const { body } = await verdict.ask('POST /v1/assignments', { body: { subject, role: 'pdp:auditor' } })
+    const listed = await verdict.ask('GET /v1/assignments', { key: verdict.rootKey, headers })
+    expect(listed.body.items.map(({ id }: { id: string }) => id)).toEqual([body.id])
+    const same = { key: verdict.rootKey, headers, body: { subject, role: 'hidden' } }
+    expect((await verdict.ask('POST /v1/assignments', same)).status).toBe(403)
+  })
+
+  const recordsOf = (request_id: string, key: string) =>
+    eventually(
+      async () => (await verdict.ask(`GET /v1/audit?request_id=${request_id}`, { key })).body.items,
+      (items) => items.length > 0,
+    )
+
+  test('leaves the records of reads and of refusals in both tenants, and says whose operator it was', async () => {
+    const body = { subject: { type: 'user', id: 'x' }, role: 'hidden' }
+    for (const [route, more, decision] of [
+      ['GET /v1/assignments', {}, true],
+      ['POST /v1/assignments', { body }, false],
+    ] as const) {
+      const id = `acting-${decision}`
+      const headers = { 'verdict-tenant': 'acme', 'x-request-id': id }
+      await verdict.ask(route, { key: verdict.rootKey, headers, ...more })
+      const [theirs] = await recordsOf(id, stranger)
+      const [ours] = await recordsOf(id, verdict.rootKey)
+      expect(theirs).toMatchObject({ tenant: 'acme', decision, actor: { id: 'root', tenant: 'system' } })
+      expect(ours).toMatchObject({ tenant: 'system', decision, context: { tenant: 'acme' } })
+    }
+  })
+
+  test('of a tenant that does not exist is a 404 for an operator, and recorded', async () => {
+    const headers = { 'verdict-tenant': 'nobody', 'x-request-id': 'nobody-1' }
+    expect((await verdict.ask('GET /v1/settings', { key: verdict.rootKey, headers })).status).toBe(404)
+    expect(await recordsOf('nobody-1', verdict.rootKey)).toMatchObject([{ tenant: 'system', context: { status: 404 } }])
+  })
+
+  test('of a tenant that does not exist is a 404 for an operator of settings', async () => {
     const { status } = await verdict.ask('GET /v1/settings', {
       key: verdict.rootKey,
       headers: { 'verdict-tenant': 'nobody' },
@@ -211,6 +281,8 @@ describe('a suspended tenant', () => {
     expect(denied.status).toBe(200)
     expect(denied.body).toMatchObject({ decision: false, context: { reason: 'tenant_suspended' } })
     expect((await verdict.ask('GET /v1/rules', { key: stranger })).status).toBe(403)
+    const exchange = { key: null, body: { method: 'api_key', api_key: stranger } }
+    expect((await verdict.ask('POST /v1/authenticate', exchange)).status).toBe(401)
     expect((await set('active')).status).toBe(200)
     expect((await verdict.ask('GET /v1/rules', { key: stranger })).status).toBe(200)
   })

@@ -1,11 +1,13 @@
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { openapiDocument } from '../../src/http/openapi.ts'
 import { createServer } from '../../src/http/server.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
 import { Metrics } from '../../src/telemetry/metrics.ts'
-import { startService, type TestService } from '../support/service.ts'
+import { eventually, startService, type TestService } from '../support/service.ts'
 
 let verdict: TestService
 
@@ -36,9 +38,12 @@ test('a route that declares no permission does not start', async () => {
 
 test('health says what is wrong, in codes', async () => {
   expect((await verdict.ask('GET /livez', { key: null })).body).toEqual({ status: 'ok' })
-  const { status, body } = await verdict.ask('GET /readyz', { key: null })
+  const { status, body } = await eventually(
+    () => verdict.ask('GET /readyz', { key: null }),
+    (answer) => answer.body.status === 'ok',
+  )
   expect(status).toBe(200)
-  expect(body).toMatchObject({ status: 'ok', problems: [] })
+  expect(body.problems).toEqual([])
 })
 
 test('metrics count decisions by outcome and reason, and name no tenant', async () => {
@@ -66,6 +71,29 @@ test('an unknown route is a problem, like any other', async () => {
   const { status, body } = await verdict.ask('GET /v2/authorize', { key: null })
   expect(status).toBe(404)
   expect(body.type).toBe('urn:verdict:problem:not_found')
+})
+
+test.each(['/v1/roles/%ff', '/v1/roles/%', '/v1/roles/%ED%A0%80', `/v1/roles/${'x'.repeat(7000)}`])(
+  'a path that cannot be read is a problem, like any other: %.20s',
+  async (path) => {
+    const { status, headers } = await verdict.ask(`GET ${path}`)
+    expect(status).toBe(400)
+    expect(headers.get('content-type')).toMatch(/^application\/problem\+json/)
+  },
+)
+
+test.each([
+  ['no HTTP at all', 'hello\r\n\r\n', '400'],
+  ['headers without end', `GET / HTTP/1.1\r\nhost: x\r\na: ${'x'.repeat(20_000)}\r\n\r\n`, '431'],
+])('what is %s is answered with a problem and the connection ends', async (_what, bytes, status) => {
+  const { hostname, port } = new URL(verdict.url)
+  const socket = connect(Number(port), hostname)
+  let answer = ''
+  socket.on('data', (chunk) => (answer += chunk.toString()))
+  socket.write(bytes)
+  await once(socket, 'close')
+  expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+  expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({ status: Number(status) })
 })
 
 test('X-Request-ID comes back as it was sent', async () => {
