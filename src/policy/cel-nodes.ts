@@ -423,6 +423,8 @@ function checkArithmetic(check: Check): Check {
       return checker.doubleType
     }
     const type = check(checker, node, context)
+    // The library takes `duration + timestamp` for a duration.
+    if (right?.name === 'google.protobuf.Timestamp' && node.op === '+') return right
     if (!sides.some((side) => side.checkedType?.kind === 'dyn')) return type
     for (const side of sides) toDoubles(side)
     return checker.dynType
