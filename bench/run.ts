@@ -1,5 +1,6 @@
 /** `npm run bench -- <name> […]` */
 const BENCHES: Readonly<Record<string, () => Promise<{ run(args: readonly string[]): Promise<void> }>>> = {
+  conditions: () => import('./conditions.ts'),
   decide: () => import('./decide.ts'),
   http: () => import('./http.ts'),
 }

@@ -157,6 +157,13 @@ function findAttributes(node: CelNode, bound: ReadonlySet<string>, into: Map<Cel
 function pathOf(node: CelNode, bound: ReadonlySet<string>): string[] | undefined {
   const members: string[] = []
   let at = node
+  if (node.op === 'call' && node.args[0] === 'level') {
+    const [of] = children(node)
+    if (of?.op !== 'id') return undefined
+    // `level(subject)` reads a property of it.
+    members.push('level', 'properties')
+    at = of
+  }
   for (;;) {
     if (at.op === 'id') return ROOTS.has(at.args) && !bound.has(at.args) ? [at.args, ...members.reverse()] : undefined
     const key = memberOf(at)

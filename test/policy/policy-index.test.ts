@@ -151,15 +151,21 @@ test('the conditions of one request draw on one budget, and past it they err', (
 
 test('settings and types are followed, and return to their defaults', () => {
   const { index } = load({
-    settings: { attribute_precedence: 'stored' },
+    settings: { attribute_precedence: 'stored', levels: ['low', 'high'] },
     types: [{ name: 'doc', protected_properties: ['owner'] }],
   })
-  expect(index.settings).toEqual({ attribute_precedence: 'stored', audit_mode: 'journal', rules_in_answers: true })
+  expect(index.settings).toEqual({
+    attribute_precedence: 'stored',
+    audit_mode: 'journal',
+    rules_in_answers: true,
+    levels: ['low', 'high'],
+  })
   expect(index.types.get('doc')).toBeDefined()
   const gone = { operation: 'delete', before: null, after: null } as const
   index.apply({ kind: 'settings', key: null, ...gone })
   index.apply({ kind: 'type', key: { name: 'doc' }, ...gone })
   expect(index.settings.attribute_precedence).toBe('request')
+  expect(index.settings.levels).toEqual(['none', 'read_only', 'read_write', 'admin', 'system'])
   expect(index.types.size).toBe(0)
   expect(index.protectedProperties('doc')).toBeUndefined()
 })
