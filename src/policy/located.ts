@@ -1,4 +1,15 @@
-import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  visit,
+} from 'yaml'
 import type { Problem } from '../failure.ts'
 
 /** A place in a text, both counted from 1. */
@@ -60,8 +71,22 @@ export function readLocated(text: string): LocatedDocument | { readonly problems
   try {
     return new LocatedDocument(document.toJS({ maxAliasCount: MAX_ALIASES }), document, lines)
   } catch (error) {
-    return { problems: [{ pointer: '', detail: String(error), line: 1, column: 1 }] }
+    const detail = error instanceof Error ? error.message : String(error)
+    return { problems: [{ pointer: '', detail, ...positionAt(lines, unresolved(document) ?? 0) }] }
   }
+}
+
+/** Where the first alias stands whose anchor does not stand before it. */
+function unresolved(document: Document): number | undefined {
+  let at: number | undefined
+  visit(document, {
+    Alias(_key, alias) {
+      if (alias.resolve(document) !== undefined) return undefined
+      at = startOf(alias)
+      return visit.BREAK
+    },
+  })
+  return at
 }
 
 function positionAt(lines: LineCounter, offset: number): Position {

@@ -72,12 +72,13 @@ function ask(one: Case, { loaded, coverage }: TestedPolicy): CaseReport {
   return { one, ...outcome, ms, why: hasPassed(outcome) ? undefined : why(loaded, one.request, now) }
 }
 
-function paced(onProgress: (asked: number) => void): () => Promise<void> {
+/** To be awaited after each case: tells how many there were, and lets others have a turn, once a slice is over. */
+export function paced(onProgress: (asked: number) => void, slice = SLICE_MS): () => Promise<void> {
   let asked = 0
   let last = performance.now()
   return async () => {
     asked++
-    if (performance.now() - last < SLICE_MS) return
+    if (performance.now() - last < slice) return
     onProgress(asked)
     await turn()
     last = performance.now()

@@ -30,7 +30,8 @@ export function asText(report: Report, paint: Paint): string {
   }
   if (shown > MOST) lines.push(`… and ${shown - MOST} more that failed; --json and --junit have them all`, '')
   for (const policy of coverage) lines.push('', ...coverageLines(policy, paint))
-  return `${[...lines, '', summary(report, paint)].join('\n')}\n`
+  const all = [...lines, '', summary(report, paint)]
+  return `${all.filter((line, at) => line !== '' || all[at - 1] !== '').join('\n')}\n`
 }
 
 function fileLine(file: FileReport, paint: Paint): string {
