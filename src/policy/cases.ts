@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import Type, { type Static } from 'typebox'
 import type { Problem } from '../failure.ts'
+import { isBuiltIn } from './built-in.ts'
 import { decide } from './decide.ts'
 import { factsFor, type LoadedBundle } from './in-memory.ts'
 import { LocatedDocument, type LocatedProblem, type Position, readLocated } from './located.ts'
@@ -109,7 +110,20 @@ function problemsOf(value: unknown): Problem[] {
   if (problems.length > 0) return problems
   const { cases } = value as Static<typeof CaseFile>
   if (cases.length === 0) return [{ pointer: '/cases', detail: 'no case: what tests nothing cannot fail' }]
-  return [...cases.flatMap(({ now }, place) => instantProblems(now, place)), ...twice(cases.map(({ name }) => name))]
+  return [
+    ...cases.flatMap(({ now }, place) => instantProblems(now, place)),
+    ...cases.flatMap(({ request }, place) => builtInProblems(request, place)),
+    ...twice(cases.map(({ name }) => name)),
+  ]
+}
+
+/** The service asks the built-in policy alone about these: whatever a bundle came to here would not be so there. */
+function builtInProblems({ action, resource }: AccessRequest, place: number): Problem[] {
+  const detail = 'is decided by the built-in policy alone, whatever a policy says'
+  return [
+    ...(isBuiltIn(action.name) ? [{ pointer: `/cases/${place}/request/action/name`, detail }] : []),
+    ...(isBuiltIn(resource.type) ? [{ pointer: `/cases/${place}/request/resource/type`, detail }] : []),
+  ]
 }
 
 function instantProblems(now: string | undefined, place: number): Problem[] {

@@ -170,7 +170,7 @@ test('of a folder, all that holds cases is taken, each file once', async () => {
   await file('node_modules/e.cases.yaml', 'broken: [')
   await file('notes.md', 'cases: []')
   await symlink(b, join(folder, 'z.cases.yaml'))
-  const { status, stdout } = await verdict(['test', folder, b, join(folder, 'deep', '..', 'b.yml')])
+  const { status, stdout } = await verdict(['test', folder, b, `${folder}/deep/../b.yml`])
   expect(status).toBe(0)
   const files = stdout
     .split('\n')
@@ -329,7 +329,8 @@ describe('on a terminal', () => {
   test('progress is not shown where nobody looks, or where there was nothing to wait for', () => {
     let shown = ''
     const write = (text: string) => (shown += text)
-    progressOn({ write }).show(1)
+    progressOn({ write }).show(5000)
+    progressOn({ write, isTTY: true }).show(10)
     progressOn({ write, isTTY: true }).clear()
     expect(shown).toBe('')
   })
@@ -338,6 +339,7 @@ describe('on a terminal', () => {
 test('more failures than anybody reads are counted', async () => {
   const path = await file('a.yaml', cases(EMPTY, ...Array.from({ length: 150 }, (_, at) => allowed(`n${at}`))))
   const { stdout } = await verdict(['test', path])
+  expect(stdout.match(/^ {4}asked/gm)).toHaveLength(100)
   expect(stdout).toContain('… and 50 more that failed')
   expect(stdout).toContain('0 of 150 cases passed, 150 failed')
 })

@@ -128,6 +128,16 @@ describe('refused, with line and pointer, is', () => {
       file(CASE.replace('name: one', 'name: one, now: 2016-12-31T23:59:60Z')),
       /^3 \/cases\/0\/now: is no instant/,
     ],
+    [
+      'an action of Verdict’s own, which no policy decides',
+      file(CASE.replace('name: a}', 'name: "pdp:read"}')),
+      /^3 \/cases\/0\/request\/action\/name: is decided by the built-in policy alone/,
+    ],
+    [
+      'a resource of Verdict’s own',
+      file(CASE.replace('type: doc', 'type: "pdp:rule"')),
+      /^3 \/cases\/0\/request\/resource\/type: is decided by the built-in policy alone/,
+    ],
     ['a policy that is a number', file(CASE, 'policy: 7'), /^1 \/policy: must be one of/],
     [
       'a policy with a rule that is none',
