@@ -14,7 +14,10 @@ Examples:
   Ask a policy file a question, without a database:
     $ verdict check --policy presets/quickstart.yaml question.json
 
-Exit status: 0 done (check: allow), 1 it could not be done, 3 check came to a deny.`
+  Test a policy against the decisions that are wanted of it:
+    $ verdict test presets --coverage
+
+Exit status: 0 done (check: allow; test: all passed), 1 it could not be done, 3 check came to a deny.`
 
 export const checkHelp = `
 The request is that of POST /v1/authorize. Exit status: 0 allow, 3 deny, 1 nothing was decided.
@@ -35,6 +38,43 @@ Examples:
 
   In a pipeline that must not go on with a deny:
     $ verdict check -p policy.yaml question.json && deploy`
+
+export const testHelp = `
+A file of cases names a policy and the decisions that are wanted of it:
+
+  policy: quickstart.yaml                # a path from this file; or the policy itself
+  cases:
+    - name: an editor edits what they own
+      request:                           # as POST /v1/authorize takes it
+        subject:  {type: user, id: alice}
+        action:   {name: "document:edit"}
+        resource: {type: document, id: plan}
+      now: 2030-01-01T00:00:00Z          # where it is left out, this very instant
+      want:
+        decision: true                   # and what else is to be looked at of the answer, whole and in its order:
+        reason: allowed_by_rule
+        rules: [default/editors-edit-what-they-own]
+        obligations: []
+
+Of a folder, all is taken that is named *.cases.yaml, .yml or .json, and every YAML file with a line that begins with
+"cases:". A file with anything wrong in it is not run, and fails.
+
+Exit status: 0 all cases passed, 1 one failed, a file could not be run, or there was no case.
+
+Examples:
+  $ verdict test presets
+  ok    presets/quickstart.cases.yaml  9 cases
+
+  9 of 9 cases passed  (1 file, 12 ms)
+
+  While you write, and what is not tested yet:
+    $ verdict test policies --watch --coverage
+
+  Only some, and against another policy, the one of production say:
+    $ verdict test policies --filter archive --policy production.yaml
+
+  In CI:
+    $ verdict test policies --junit build/verdict.xml`
 
 const WIDTH = 100
 const INDENT = 6

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
-import { checkHelp, programHelp, serveHelp } from './help.ts'
+import { checkHelp, programHelp, serveHelp, testHelp } from './help.ts'
 import { EXIT, type Io } from './io.ts'
 import { report } from './report.ts'
+import type { TestOptions } from './test.ts'
 
 /** Runs one command line and answers with its exit status. Only what a command needs is loaded. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
@@ -55,6 +56,21 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .addHelpText('after', checkHelp)
     .action(async (request: string, options: { policy: string; now?: string; json?: true; explain?: true }) =>
       ended(await (await import('./check.ts')).check(request, options, io)),
+    )
+
+  program
+    .command('test')
+    .description('ask a policy the questions of test cases, and say where it decides otherwise than wanted')
+    .argument('<paths...>', 'files of cases, or folders to look through for them')
+    .option('-p, --policy <bundle>', 'ask this policy, instead of the one that each file names')
+    .option('-f, --filter <text>', 'only cases with this text in their name')
+    .option('-c, --coverage', 'say which rules, permissions and roles no case decided by, and which ways none went')
+    .option('-w, --watch', 'run again when a policy or a file of cases changes, until Ctrl-C')
+    .option('--junit <file>', 'write the results as JUnit XML too, for CI')
+    .option('--json', 'print the results as JSON, one line for each run')
+    .addHelpText('after', testHelp)
+    .action(async (paths: string[], options: TestOptions) =>
+      ended(await (await import('./test.ts')).testPolicies(paths, options, io)),
     )
 
   program

@@ -43,6 +43,10 @@ export class RoleGraph {
     return this.#nodes.get(name)
   }
 
+  get all(): Iterable<RoleNode> {
+    return this.#nodes.values()
+  }
+
   take(name: string): RoleNode {
     let node = this.#nodes.get(name)
     if (node === undefined) {

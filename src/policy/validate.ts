@@ -43,8 +43,13 @@ function problemOf({ keyword, instancePath, params, message, schema }: ErrorObje
     return { pointer: `${instancePath}/${escaped(String(params['additionalProperty']))}`, detail: 'no such member' }
   }
   if (keyword === 'const') return { pointer: instancePath, detail: `must be ${JSON.stringify(params['allowedValue'])}` }
+  if (keyword === 'enum') return { pointer: instancePath, detail: `must be one of: ${listed(params['allowedValues'])}` }
   if (keyword === 'anyOf') return { pointer: instancePath, detail: `must be one of: ${choices(schema)}` }
   return { pointer: instancePath, detail: message ?? 'is not valid' }
+}
+
+function listed(values: unknown): string {
+  return Array.isArray(values) ? values.map((value) => JSON.stringify(value)).join(', ') : 'what the schema says'
 }
 
 /** How a choice reads: `"allow"`, `{role}`, `null`. */
