@@ -70,6 +70,7 @@ describe('the properties of a request', () => {
     const stored = { attribute_precedence: 'stored' } as const
     expect(judge({ owner: 'ann', level: 1 }, { level: 'high' }, {}, stored)).toEqual(CLEAN)
     expect(judge({ owner: 'ann' }, { level: 'high' }, {}, stored)).toEqual(refused('/level'))
+    expect(judge({ owner: 'ann', level: 'high' }, { level: 2 }, {}, stored)).toEqual(CLEAN)
   })
 
   test('are warned of where their type says so', () => {

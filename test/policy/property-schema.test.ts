@@ -82,6 +82,11 @@ describe('a schema is refused, with the place, for', () => {
     ['an anchor', of({ $anchor: 'a' }), '/properties/it/$anchor'],
     ['a dynamic reference', of({ $dynamicRef: '#a' }), '/properties/it/$dynamicRef'],
     ['a reference to elsewhere', of({ $ref: 'https://example.com/a' }), '/properties/it/$ref'],
+    [
+      'a reference to elsewhere that ends like one',
+      { ...of({ $ref: 'x/$defs/a' }), $defs: { a: {} } },
+      '/properties/it/$ref',
+    ],
     ['a reference to nothing', of({ $ref: '#/$defs/none' }), '/properties/it/$ref'],
     [
       'a reference to what is no schema',
