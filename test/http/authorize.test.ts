@@ -99,6 +99,28 @@ describe('a decision', () => {
     await verdict.ask('PUT /v1/settings', { body: {} })
   })
 
+  test('compares levels in the order that the tenant set, from the next decision on', async () => {
+    await verdict.ask('PUT /v1/rules/vault', {
+      body: {
+        effect: 'allow',
+        subjects: [{ any: true }],
+        actions: ['vault:open'],
+        resources: [{ type: 'vault' }],
+        condition: 'level(subject) >= level("admin")',
+      },
+    })
+    const subject = { type: 'user', id: 'lea', properties: { level: 'read_only' } }
+    const body = { subject, action: { name: 'vault:open' }, resource: { type: 'vault', id: '1' } }
+    const decision = async () => (await verdict.ask('POST /v1/authorize', { body })).body.decision
+    expect(await decision()).toBe(false)
+    await verdict.ask('PUT /v1/settings', { body: { levels: ['admin', 'read_only'] } })
+    expect(await decision()).toBe(true)
+    await verdict.ask('PUT /v1/settings', { body: { levels: ['admin'] } })
+    expect(await decision()).toBe(false)
+    const { body: settings } = await verdict.ask('PUT /v1/settings', { body: {} })
+    expect(settings.levels).toEqual(['none', 'read_only', 'read_write', 'admin', 'system'])
+  })
+
   test('waits for Postgres where the tenant wants that, so that its record is there with the answer', async () => {
     await verdict.ask('PUT /v1/settings', { body: { audit_mode: 'commit' } })
     const { body } = await verdict.ask('POST /v1/authorize', { body: question('alice') })
