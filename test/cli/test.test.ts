@@ -48,7 +48,9 @@ async function broken(from: string, to: string): Promise<string> {
 test('cases that pass are counted by file, and the status is 0', async () => {
   const { status, stdout, stderr } = await verdict(['test', PRESETS])
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-  expect(stdout).toMatch(/^ok {4}.*quickstart\.cases\.yaml {2}9 cases\n\n9 of 9 cases passed {2}\(1 file, [\d.]+ m?s\)\n$/)
+  expect(stdout).toMatch(
+    /^ok {4}.*quickstart\.cases\.yaml {2}9 cases\n\n9 of 9 cases passed {2}\(1 file, [\d.]+ m?s\)\n$/,
+  )
 })
 
 test('a wrong rule is told by the cases that it breaks: where they stand, what they got, and why; the status is 1', async () => {
