@@ -164,3 +164,22 @@ test('a change during a run is seen by the next', async () => {
   stop.abort()
   await over
 })
+
+test('a change right after a run that came to nothing is seen by the next', async () => {
+  const stop = new AbortController()
+  let files: string[] = []
+  let runs = 0
+  const work = async () => {
+    if (++runs > 1) return new Map()
+    await writeFile(path('late'), '1')
+    files = [path('late')]
+    return undefined
+  }
+  const over = rerun(work, async () => files, stop.signal)
+  await eventually(
+    async () => runs,
+    (count) => count > 1,
+  )
+  stop.abort()
+  await over
+})

@@ -4,6 +4,8 @@ import { stampOf } from './reading.ts'
 /** How each file stood that a run has read. */
 export type Stamps = ReadonlyMap<string, string>
 
+const NONE: Stamps = new Map()
+
 // An editor writes a file in several steps, and a checkout many files: a change counts once nothing follows it.
 const QUIET_MS = 100
 // Looking may take a twentieth of a processor, however much there is to look at.
@@ -11,7 +13,7 @@ const SHARE = 20
 
 /**
  * Runs `work` at once, and again after each change of what it has looked at or of the files that there are, until the
- * signal. (Undefined: it came to nothing, and the files that there are now are to change.) It looks instead of waiting for events: those get lost in mounts, in containers, and where a file is replaced.
+ * signal. (Undefined: it came to nothing, and the files that there were before it are to change.) It looks instead of waiting for events: those get lost in mounts, in containers, and where a file is replaced.
  */
 export async function rerun(
   work: () => Promise<Stamps | undefined>,
@@ -19,8 +21,9 @@ export async function rerun(
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    const stamps = (await work()) ?? new Map()
-    const before = stamps.size > 0 ? JSON.stringify([...stamps]) : await lookAgain(stamps, filesThereAre)
+    const there = await lookAgain(NONE, filesThereAre)
+    const stamps = (await work()) ?? NONE
+    const before = stamps === NONE ? there : JSON.stringify([...stamps])
     let now = before
     for (;;) {
       const last = now
