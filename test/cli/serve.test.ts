@@ -51,6 +51,8 @@ test.each<readonly [string, () => Record<string, string>, RegExp]>([
     () => ({ VERDICT_DATA_DIR: '/dev/null/data' }),
     /\/dev\/null\/data can't be used/,
   ],
+  // Where there is no /proc, it can't be made either.
+  ['a data directory in /proc', () => ({ VERDICT_DATA_DIR: '/proc/nope' }), /\/proc\/nope can't be used \(E[A-Z]+\)/],
   ['a preset that is not there', () => ({ VERDICT_PRESET: 'nowhere' }), /there is no preset nowhere/],
 ])('%s is told in one line, with status 1', async (_title, changed, message) => {
   const { status, stdout, stderr } = await verdict(['serve'], { env: { ...env, LOG_LEVEL: 'silent', ...changed() } })
