@@ -18,7 +18,7 @@ import { auditStore } from './store/audit-log.ts'
 import { bootstrap } from './store/bootstrap.ts'
 import { clockSkew } from './store/clock.ts'
 import { openDataDirectory } from './store/data-directory.ts'
-import { type OpenDatabase, openDatabase } from './store/database.ts'
+import { checkConnection, type OpenDatabase, openDatabase } from './store/database.ts'
 import { startEmbedded } from './store/embedded.ts'
 import { mayMigrate, migrate, pendingMigrations } from './store/migrate.ts'
 import { outboxStore } from './store/outbox.ts'
@@ -63,6 +63,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   const database = openPool('verdict', url, config.poolSize, logger, opened)
   // Writers of a busy tenant wait for each other with a connection in hand: what decisions need does not queue there.
   const facts = openPool('verdict facts', url, FACT_CONNECTIONS, logger, opened)
+  await checkConnection(database.db)
   await bringSchemaUpToDate(database, url)
   await bootstrap(database.db, keys, () => new Date(clock()))
 
