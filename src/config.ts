@@ -197,7 +197,16 @@ function readUrl(read: Environment, name: string): string | undefined {
   } else if (isSample(password)) {
     read.complain(name, 'holds a sample password')
   }
+  if (!isSslMode(text)) read.complain(name, `has an sslmode that is none of ${SSL_MODES.join(', ')}`)
   return text
+}
+
+const SSL_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify']
+
+/** The driver takes whatever it does not know for a wish to encrypt. */
+function isSslMode(text: string): boolean {
+  const mode = URL.canParse(text) ? new URL(text).searchParams.get('sslmode') : null
+  return mode === null || SSL_MODES.includes(mode)
 }
 
 /** undefined: not in the URL of a Postgres database. */

@@ -6,7 +6,7 @@ import type { Config } from './config.ts'
 import { Failure } from './failure.ts'
 import { addRoutes } from './http/routes.ts'
 import { createServer } from './http/server.ts'
-import { createPdp, type Trail } from './pdp.ts'
+import { createPdp } from './pdp.ts'
 import { Opened } from './serve/closing.ts'
 import { showFigures } from './serve/figures.ts'
 import { journalRoot, keysFor, type Screen } from './serve/keys.ts'
@@ -18,7 +18,7 @@ import { auditStore } from './store/audit-log.ts'
 import { bootstrap } from './store/bootstrap.ts'
 import { clockSkew } from './store/clock.ts'
 import { openDataDirectory } from './store/data-directory.ts'
-import { type OpenDatabase, openDatabase } from './store/database.ts'
+import { checkConnection, type OpenDatabase, openDatabase } from './store/database.ts'
 import { startEmbedded } from './store/embedded.ts'
 import { mayMigrate, migrate, pendingMigrations } from './store/migrate.ts'
 import { outboxStore } from './store/outbox.ts'
@@ -63,11 +63,11 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   const database = openPool('verdict', url, config.poolSize, logger, opened)
   // Writers of a busy tenant wait for each other with a connection in hand: what decisions need does not queue there.
   const facts = openPool('verdict facts', url, FACT_CONNECTIONS, logger, opened)
+  await checkConnection(database.db)
   await bringSchemaUpToDate(database, url)
   await bootstrap(database.db, keys, () => new Date(clock()))
 
   const trail = await openTrail(config, dataDir, url, logger, opened)
-  const watched = watch(trail)
   const metrics = new Metrics()
   const snapshots = new Snapshots({
     source: snapshotSource(facts.db),
@@ -76,7 +76,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
     onError: (error) => logger.warn({ err: error }, 'the policy in memory could not be brought up to date'),
     onMismatch: (mismatch) => {
       logger.error(mismatch, 'the database has another history than memory; the tenant is loaded anew')
-      watched.record(mismatchEvent(mismatch, clock())).catch((error) => logger.error({ err: error }, 'not recorded'))
+      trail.record(mismatchEvent(mismatch, clock())).catch((error) => logger.error({ err: error }, 'not recorded'))
     },
   })
   snapshots.start()
@@ -92,7 +92,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
 
   const app = await createServer({ logger, metrics, isClosing: () => state.isClosing })
   const authenticator = await addRoutes(app, {
-    pdp: createPdp({ snapshots, trail: watched, clock, metrics }),
+    pdp: createPdp({ snapshots, trail, clock, metrics }),
     snapshots,
     administration,
     metrics,
@@ -106,7 +106,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
         staleness: snapshots.staleness,
         maxStaleness: config.maxStalenessMs,
         clockSkew: state.skew,
-        isAuditKept: watched.isKept(),
+        isAuditKept: trail.isKeeping,
         auditBacklog: trail.shipper.backlog,
         quarantinedRules: snapshots.quarantined,
       }),
@@ -183,26 +183,6 @@ async function openTrail(
   })
   opened.add('audit trail', () => trail.stop(SHIP_MS))
   return trail
-}
-
-/** The trail, with an eye on whether this machine's disk took the last record. */
-function watch(trail: AuditTrail): Trail & { isKept(): boolean } {
-  let kept = true
-  return {
-    record: (event) =>
-      trail.record(event).then(
-        (seq) => {
-          kept = true
-          return seq
-        },
-        (error) => {
-          kept = false
-          throw error
-        },
-      ),
-    committed: (seq) => trail.committed(seq),
-    isKept: () => kept,
-  }
 }
 
 function administer({ db }: OpenDatabase, trail: AuditTrail, snapshots: Snapshots, logger: Logger): Administration {

@@ -84,6 +84,7 @@ test('no complaint repeats the secret that it is about', () => {
 
 describe('refused is', () => {
   test.each([
+    [{ ...POSTGRES, DATABASE_URL: 'postgres://u:Zm9v@h/d?sslmode=on' }, 'DATABASE_URL has an sslmode that is none of'],
     [{ VERDICT_PORT: '80.5' }, 'VERDICT_PORT'],
     [{ VERDICT_PORT: '0x50' }, 'VERDICT_PORT'],
     [{ VERDICT_PORT: ' 80' }, 'VERDICT_PORT'],

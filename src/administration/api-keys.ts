@@ -1,6 +1,7 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { secretHash } from '../authn/api-key.ts'
 import type { Problem } from '../failure.ts'
+import { parseInstant } from '../policy/instant.ts'
 import type { EntityRef } from '../policy/model.ts'
 import { checkRef } from '../policy/parse.ts'
 import { deleteApiKeys, getApiKey, insertApiKey, listApiKeys } from '../store/api-keys.ts'
@@ -74,9 +75,9 @@ function problemsOf({ tenant, at }: Change, { subject, roles, expires_at }: NewA
 
 function expiryProblems(expiresAt: string | null | undefined, at: Date): Problem[] {
   if (expiresAt === null || expiresAt === undefined) return []
-  const end = new Date(expiresAt)
-  if (Number.isNaN(end.getTime())) return [{ pointer: '/expires_at', detail: 'not an instant' }]
-  return end > at ? [] : [{ pointer: '/expires_at', detail: 'the key would have expired already' }]
+  const end = parseInstant(expiresAt)
+  if (Number.isNaN(end)) return [{ pointer: '/expires_at', detail: 'is no instant in the years 0001 to 9999 (UTC)' }]
+  return end > at.getTime() ? [] : [{ pointer: '/expires_at', detail: 'the key would have expired already' }]
 }
 
 const ID_LETTERS = 'abcdefghijklmnopqrstuvwxyz0123456789'

@@ -2,6 +2,7 @@ import { mkdir, open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { v7 } from 'uuid'
 import { Failure } from '../failure.ts'
+import { probeDisk, type SegmentFile, syncDirectory, writeAll } from './disk.ts'
 import { FRAME_HEADER, MAX_RECORD_BYTES, type RecordBatch, writeHeader } from './frame.ts'
 import { type Segment, Segments, segmentName, unlinkIfThere } from './segments.ts'
 
@@ -16,13 +17,8 @@ export interface JournalOptions {
   /** How much may lie here before records are refused. */
   readonly maxBytes?: number
   readonly openFile?: (path: string) => Promise<SegmentFile>
-}
-
-/** What the journal needs of a file. */
-export interface SegmentFile {
-  write(buffer: Buffer, offset: number, length: number, position: number): Promise<{ bytesWritten: number }>
-  datasync(): Promise<void>
-  close(): Promise<void>
+  /** How often a disk that failed is tried again while nobody appends. */
+  readonly probeMs?: number
 }
 
 interface Waiting {
@@ -37,6 +33,8 @@ const MIB = 1024 * 1024
 const KEPT_BUFFER = 4 * MIB
 /** `,"tenant_seq":9007199254740991}` */
 const SUFFIX_BYTES = 32
+/** What an ordinary record takes at most. With less room than this, the next one may be refused. */
+const ORDINARY_BYTES = 64 * 1024
 
 /**
  * The log of one writer on this machine's disk. What is appended within one turn of the event loop, or while the
@@ -63,6 +61,9 @@ export class Journal {
   #next = 0
   #running: Promise<void> | undefined
   #closed = false
+  readonly #probeMs: number
+  /** Set while the last write failed: it asks the disk again, since nobody may append for long. */
+  #probing: NodeJS.Timeout | undefined
   /** Called after each group that was kept. */
   onConfirmed: () => void = () => {}
 
@@ -74,6 +75,7 @@ export class Journal {
     // Space comes free by whole files, so that one file must be a small part of it.
     this.#segmentBytes = Math.min(options.segmentBytes ?? 64 * MIB, Math.ceil(this.#maxBytes / 8))
     this.#openFile = options.openFile ?? ((path) => open(path, 'wx', 0o600))
+    this.#probeMs = options.probeMs ?? 1000
   }
 
   static async open(options: JournalOptions): Promise<Journal> {
@@ -91,6 +93,11 @@ export class Journal {
   /** How many bytes lie here, shipped files that are not yet deleted included. */
   get bytes(): number {
     return this.#keptBytes
+  }
+
+  /** Whether an ordinary record would be kept now, as far as is known: there is room, and the disk took the last one. */
+  get isKeeping(): boolean {
+    return this.#probing === undefined && this.#keptBytes + this.#waitingBytes + ORDINARY_BYTES <= this.#maxBytes
   }
 
   /** The first record that is still here. */
@@ -121,12 +128,15 @@ export class Journal {
 
   /** Deletes files that hold only records before `seq`. */
   async trim(seq: number): Promise<void> {
-    this.#keptBytes -= await this.#segments.trim(seq, this.#active?.segment)
+    // One that is full is never written again: kept until the next record comes, it could leave no room for that one.
+    const written = this.#isFull ? undefined : this.#active?.segment
+    this.#keptBytes -= await this.#segments.trim(seq, written)
   }
 
   /** Refuses new records, waits for those that are under way. What is here can still be read. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#recovered()
     await this.#running
     await this.#active?.file.close()
     this.#active = undefined
@@ -161,6 +171,7 @@ export class Journal {
       segment.next = first + group.length
       this.#keptBytes += length
       this.#next = segment.next
+      this.#recovered()
     } catch (cause) {
       this.#abandon(group)
       const failure = new Failure('audit_unavailable', 'The audit record could not be kept.', { cause })
@@ -192,8 +203,12 @@ export class Journal {
     return end
   }
 
+  get #isFull(): boolean {
+    return this.#active !== undefined && this.#active.segment.size >= this.#segmentBytes
+  }
+
   async #writable(): Promise<{ segment: Segment; file: SegmentFile }> {
-    if (this.#active !== undefined && this.#active.segment.size < this.#segmentBytes) return this.#active
+    if (this.#active !== undefined && !this.#isFull) return this.#active
     await this.#active?.file.close()
     this.#active = undefined
     // A file that failed before its first group has the name that the next one needs.
@@ -214,6 +229,19 @@ export class Journal {
     }
     this.#active?.file.close().catch(() => {})
     this.#active = undefined
+    if (!this.#closed) this.#probing ??= setTimeout(() => void this.#probe(), this.#probeMs).unref()
+  }
+
+  /** A file of its own, so that it is in nobody's way: appends go on, and the first that is kept says more. */
+  async #probe(): Promise<void> {
+    const took = await probeDisk(this.#directory, this.#openFile, ORDINARY_BYTES)
+    if (took) this.#recovered()
+    else if (this.#probing !== undefined) this.#probing.refresh()
+  }
+
+  #recovered(): void {
+    clearTimeout(this.#probing)
+    this.#probing = undefined
   }
 }
 
@@ -223,23 +251,4 @@ function refuse(message: string): Promise<never> {
 
 function mostBytes(event: string): number {
   return FRAME_HEADER + SUFFIX_BYTES + (event.length < 4096 ? event.length * 3 : Buffer.byteLength(event))
-}
-
-async function writeAll(file: SegmentFile, buffer: Buffer, length: number, position: number): Promise<void> {
-  let written = 0
-  while (written < length) {
-    const { bytesWritten } = await file.write(buffer, written, length - written, position + written)
-    if (bytesWritten === 0) throw new Error('the disk takes no more bytes')
-    written += bytesWritten
-  }
-}
-
-/** A new file is safe once the folder that names it is. */
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r')
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
 }

@@ -39,6 +39,11 @@ export class AuditTrail {
     return trail
   }
 
+  /** Whether a record would be kept now, as far as is known. */
+  get isKeeping(): boolean {
+    return this.journal.isKeeping
+  }
+
   /** Waits until the record is safe on this machine's disk. @returns its number in the log. */
   async record(event: AuditEvent): Promise<number> {
     return this.journal.append(event.tenant, encodeEvent(event))

@@ -108,7 +108,8 @@ export const page = <T extends TSchema>(item: T) =>
 export const NameParams = Type.Object({ name: Name })
 export const EntityParams = Type.Object({ type: Identifier, id: Identifier })
 export const IdParams = Type.Object({ id: Identifier })
-export const Uuid = Type.String({ format: 'uuid' })
+/** Not the format `uuid`, which takes the form `urn:uuid:…` too. */
+export const Uuid = Type.String({ pattern: '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' })
 export const UuidParams = Type.Object({ id: Uuid })
 export const TenantId = Type.String({ pattern: '^[a-z0-9-]{1,63}$' })
 

@@ -1,5 +1,6 @@
 import type { Problem } from '../failure.ts'
 import { compileCondition, isFault } from './condition.ts'
+import { parseInstant } from './instant.ts'
 import { judgeEntities, under } from './judgement.ts'
 import {
   AccessRequest,
@@ -161,7 +162,6 @@ interface Validity {
 }
 
 function checkValidity({ valid_from, valid_until }: Validity): Problem[] {
-  // The format lets leap seconds through, which JavaScript does not know.
   const problems = [...checkInstant('/valid_from', valid_from), ...checkInstant('/valid_until', valid_until)]
   if (typeof valid_from !== 'string' || typeof valid_until !== 'string' || problems.length > 0) return problems
   if (Date.parse(valid_from) < Date.parse(valid_until)) return []
@@ -169,8 +169,8 @@ function checkValidity({ valid_from, valid_until }: Validity): Problem[] {
 }
 
 function checkInstant(pointer: string, text: string | null | undefined): Problem[] {
-  if (typeof text !== 'string' || !Number.isNaN(Date.parse(text))) return []
-  return [{ pointer, detail: 'is no instant' }]
+  if (typeof text !== 'string' || !Number.isNaN(parseInstant(text))) return []
+  return [{ pointer, detail: 'is no instant in the years 0001 to 9999 (UTC)' }]
 }
 
 /** Names that begin with `pdp:` are Verdict's own. */

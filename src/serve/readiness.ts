@@ -8,7 +8,7 @@ export interface Vitals {
   readonly maxStaleness: number
   /** ms that this clock is ahead of the database's; undefined while it has not been measured. */
   readonly clockSkew: number | undefined
-  /** Whether the last audit record could be kept. */
+  /** Whether an audit record would be kept now. */
   readonly isAuditKept: boolean
   readonly auditBacklog: number
   readonly quarantinedRules: number

@@ -4,6 +4,7 @@ import Type from 'typebox'
 import { validate, version } from 'uuid'
 import type { AuditEvent, EventType } from '../audit/event.ts'
 import { Failure } from '../failure.ts'
+import { parseInstant } from '../policy/instant.ts'
 import { decodeCursor, type Listed, type Page, paged } from './cursor.ts'
 import type { Database } from './schema.ts'
 
@@ -116,8 +117,8 @@ function given<T>(value: T | undefined, condition: (value: T) => Condition): Con
 }
 
 function instant(text: string, pointer: string): Date {
-  const instant = new Date(text)
-  if (!Number.isNaN(instant.getTime())) return instant
+  const instant = parseInstant(text)
+  if (!Number.isNaN(instant)) return new Date(instant)
   throw new Failure('invalid_request', `${text} is not an instant.`, {
     problems: [{ pointer, detail: 'not an instant' }],
   })

@@ -62,7 +62,11 @@ export interface ChangeRow {
   readonly at: Date
 }
 
-const ChangeCursor = Type.Tuple([Type.Integer(), Type.Integer()])
+const MAX_INT4 = 2 ** 31 - 1
+const ChangeCursor = Type.Tuple([
+  Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+  Type.Integer({ minimum: 0, maximum: MAX_INT4 }),
+])
 
 /** The log after a revision, oldest first. */
 export async function listChanges(

@@ -5,6 +5,7 @@ import {
   type PostgresPool,
   type PostgresPoolClient,
   type PostgresQueryResult,
+  sql,
 } from 'kysely'
 import pg from 'pg'
 import { Failure } from '../failure.ts'
@@ -69,6 +70,25 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
       if (!pool.ended) await pool.end()
     },
   }
+}
+
+/**
+ * For the start, whose reader can mend the configuration: what it fails with says why. Elsewhere what the driver says
+ * is for the log alone.
+ */
+export async function checkConnection(db: Kysely<Database>): Promise<void> {
+  try {
+    await sql`select 1`.execute(db)
+  } catch (error) {
+    const cause = error instanceof Failure ? error.cause : error
+    throw new Failure('store_unavailable', `could not connect to the database: ${reasonOf(cause)}`, { cause })
+  }
+}
+
+function reasonOf(error: unknown): string {
+  // A name with several addresses fails at each of them, and the whole then says nothing.
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(reasonOf).join('; ')
+  return error instanceof Error ? error.message : String(error)
 }
 
 /**

@@ -1,7 +1,8 @@
 import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { Journal, type SegmentFile } from '../../src/audit/journal.ts'
+import type { SegmentFile } from '../../src/audit/disk.ts'
+import { Journal } from '../../src/audit/journal.ts'
 import { recoverSegments } from '../../src/audit/segments.ts'
 import { temporaryDirectory, textsOf } from './support.ts'
 
@@ -171,6 +172,49 @@ test('the limit counts what is still waiting to be written', async () => {
   expect(journal.bytes).toBeLessThanOrEqual(10_000)
   await journal.close()
 })
+
+test('says whether there is room for an ordinary record, however small the last one was that did not fit', async () => {
+  const journal = await Journal.open({ root: await temporaryDirectory(), fsync: 'off', maxBytes: 400_000 })
+  expect(journal.isKeeping).toBe(true)
+  for (let n = 0; n < 4; n++) await journal.append('a', `{"pad":"${'x'.repeat(90_000)}"}`)
+  expect(journal.isKeeping).toBe(false)
+  await journal.append('a', '{"n":1}')
+  expect(journal.isKeeping).toBe(false)
+  await journal.trim(journal.confirmed)
+  expect(journal.isKeeping).toBe(true)
+  await journal.close()
+})
+
+test('gives back the space of one group that took all of it', async () => {
+  const journal = await Journal.open({ root: await temporaryDirectory(), fsync: 'off', maxBytes: 200_000 })
+  const text = `{"pad":"${'x'.repeat(9_000)}"}`
+  const results = await Promise.allSettled(Array.from({ length: 100 }, () => journal.append('a', text)))
+  expect(results.filter(({ status }) => status === 'fulfilled').length).toBeGreaterThan(15)
+  await journal.trim(journal.confirmed)
+  expect(journal.bytes).toBe(0)
+  expect(await journal.append('a', text)).toBe(journal.confirmed - 1)
+  await journal.close()
+})
+
+test.each(['write', 'short write', 'sync', 'open'])(
+  'after a failed %s it says that it keeps nothing, until the disk takes something again',
+  async (kind) => {
+    const root = await temporaryDirectory()
+    const broken = { now: false }
+    const openFile = breakable(kind, broken)
+    const journal = await Journal.open({ root, fsync: 'batch', openFile, probeMs: 10 })
+    broken.now = true
+    await failOnce(journal)
+    expect(journal.isKeeping).toBe(false)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(journal.isKeeping).toBe(false)
+    broken.now = false
+    await expect.poll(() => journal.isKeeping).toBe(true)
+    expect(await readdir(join(root, journal.writer))).not.toContain('probe')
+    expect(await journal.append('a', '{"n":1}')).toBe(0)
+    await journal.close()
+  },
+)
 
 test('keeps what was appended before it is closed, and nothing after', async () => {
   const journal = await Journal.open({ root: await temporaryDirectory(), fsync: 'batch' })

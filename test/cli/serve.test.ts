@@ -44,25 +44,49 @@ async function freePort(): Promise<number> {
 }
 
 test.each<readonly [string, () => Record<string, string>, RegExp]>([
-  ['a database that does not answer', () => ({ DATABASE_URL: 'postgres://u:p@127.0.0.1:1/x' }), /database/],
-  ['a database that refuses the password', () => ({ DATABASE_URL: withPassword(database.url) }), /database/],
+  [
+    'a database that does not answer',
+    () => ({ DATABASE_URL: 'postgres://u:p@127.0.0.1:1/x' }),
+    /could not connect to the database: connect ECONNREFUSED 127\.0\.0\.1:1$/m,
+  ],
+  [
+    'a database on a host that is not there',
+    () => ({ DATABASE_URL: 'postgres://u:p@nowhere.invalid/x' }),
+    /could not connect to the database: getaddrinfo \w+ nowhere\.invalid$/m,
+  ],
+  [
+    'a database that refuses the password',
+    () => ({ DATABASE_URL: changed(database.url, { password: 'another' }) }),
+    /could not connect to the database: password authentication failed for user "\w+"$/m,
+  ],
+  [
+    'a database that the server does not have',
+    () => ({ DATABASE_URL: changed(database.url, { pathname: '/nowhere' }) }),
+    /could not connect to the database: database "nowhere" does not exist$/m,
+  ],
+  [
+    'a database that does not encrypt',
+    () => ({ DATABASE_URL: changed(database.url, { search: '?sslmode=verify-full' }) }),
+    /could not connect to the database: The server does not support SSL connections$/m,
+  ],
   [
     'a data directory that cannot be made',
     () => ({ VERDICT_DATA_DIR: '/dev/null/data' }),
     /\/dev\/null\/data can't be used/,
   ],
+  // Where there is no /proc, it can't be made either.
+  ['a data directory in /proc', () => ({ VERDICT_DATA_DIR: '/proc/nope' }), /\/proc\/nope can't be used \(E[A-Z]+\)/],
   ['a preset that is not there', () => ({ VERDICT_PRESET: 'nowhere' }), /there is no preset nowhere/],
-])('%s is told in one line, with status 1', async (_title, changed, message) => {
-  const { status, stdout, stderr } = await verdict(['serve'], { env: { ...env, LOG_LEVEL: 'silent', ...changed() } })
+])('%s is told in one line, with status 1', async (_title, given, message) => {
+  const { status, stdout, stderr } = await verdict(['serve'], { env: { ...env, LOG_LEVEL: 'silent', ...given() } })
   expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
   expect(stderr).toMatch(message)
   expect(stderr.trimEnd().split('\n')).toHaveLength(1)
+  expect(stderr).not.toContain('another')
 })
 
-function withPassword(url: string): string {
-  const changed = new URL(url)
-  changed.password = 'another'
-  return changed.href
+function changed(url: string, parts: { password?: string; pathname?: string; search?: string }): string {
+  return Object.assign(new URL(url), parts).href
 }
 
 test('a port in use is told in one line, with status 1', async () => {

@@ -24,13 +24,14 @@ afterAll(async () => {
   await database.close()
 })
 
-const ask = () =>
+const readiness = async () => (await verdict.ask('GET /readyz', { key: null })).body
+const ask = (length = 50_000) =>
   verdict.ask('POST /v1/authorize', {
     body: {
       subject: { type: 'user', id: 'ann' },
       action: { name: 'read' },
       resource: { type: 'doc', id: '1' },
-      context: { text: 'x'.repeat(50_000) },
+      context: { text: 'x'.repeat(length) },
     },
   })
 
@@ -46,7 +47,13 @@ test('gives no answer that it could not record: a full journal refuses, and heal
   expect(refused.body.type).toBe('urn:verdict:problem:audit_unavailable')
   expect(refused.headers.get('retry-after')).not.toBeNull()
 
+  // A record that is smaller still fits: that is no reason to send anybody here.
+  expect((await ask(0)).status).toBe(200)
+  expect(await readiness()).toMatchObject({ status: 'unavailable', problems: ['audit_unavailable'] })
+
   proxy.mode = 'pass'
+  // Of itself: who is told to go elsewhere does not come to ask.
+  await eventually(readiness, ({ status }) => status === 'ok')
   await eventually(
     async () => (await ask()).status,
     (status) => status === 200,

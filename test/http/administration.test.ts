@@ -76,6 +76,12 @@ describe('a write', () => {
   })
 })
 
+const USER = { type: 'user', id: 'u' }
+const ASSIGNMENT = { subject: USER, role: 'a' }
+/** In UTC it is in the year 10000. */
+const OUT_OF_CALENDAR = '9999-12-31T23:59:59-23:59'
+const UUID = '019a0000-0000-7000-8000-000000000000'
+
 describe('bad input is refused with a pointer, and nothing is written', () => {
   let before: string
 
@@ -181,6 +187,15 @@ describe('bad input is refused with a pointer, and nothing is written', () => {
     ],
     ['POST /v1/assignments', { subject: { type: 'user' }, role: 'a' }, 400, '/subject/id'],
     ['POST /v1/api-keys', { name: 'k', subject: { type: 's', id: '1' }, roles: ['a'] }, 422, '/roles/0'],
+    ...[OUT_OF_CALENDAR, '0000-01-01T00:00:00Z'].flatMap((instant) => [
+      ['PUT /v1/rules/r', { ...RULE, valid_until: instant }, 422, '/valid_until'] as const,
+      ['POST /v1/assignments', { ...ASSIGNMENT, valid_from: instant }, 422, '/valid_from'] as const,
+      ['POST /v1/assignments', { ...ASSIGNMENT, valid_until: instant }, 422, '/valid_until'] as const,
+      ['POST /v1/api-keys', { name: 'k', subject: USER, expires_at: instant }, 422, '/expires_at'] as const,
+      [`GET /v1/audit?from=${encodeURIComponent(instant)}`, undefined, 400, '/from'] as const,
+    ]),
+    [`DELETE /v1/assignments/urn:uuid:${UUID}`, undefined, 400, '/id'],
+    [`GET /v1/audit/urn:uuid:${UUID}`, undefined, 400, '/id'],
     ['PUT /v1/settings', { attribute_precedence: 'mine' }, 400, '/attribute_precedence'],
     ['PUT /v1/settings', { unknown: 1 }, 400, '/unknown'],
     ['PUT /v1/settings', { levels: [] }, 400, '/levels'],
@@ -208,6 +223,33 @@ describe('bad input is refused with a pointer, and nothing is written', () => {
 })
 
 describe('a list', () => {
+  test.each(['audit', 'changes', 'rules', 'roles', 'policies', 'entities', 'assignments', 'api-keys'])(
+    'what a forged cursor says is no fault of /v1/%s',
+    async (list) => {
+      const forged = [
+        [1e20, 0],
+        [1, 99999999999],
+        [-1, -1],
+        [1.5, 0],
+        [UUID],
+        [`urn:uuid:${UUID}`],
+        ['x', `urn:uuid:${UUID}`],
+        ['x'.repeat(5000), 'y'],
+        ['\u0000'],
+        ['\u0000', '\u0000'],
+        ['\ud800'],
+        [null],
+        [],
+        {},
+      ]
+      for (const keys of forged) {
+        const cursor = Buffer.from(JSON.stringify(keys)).toString('base64url')
+        const { status } = await verdict.ask(`GET /v1/${list}?cursor=${cursor}`)
+        expect([200, 400], JSON.stringify(keys)).toContain(status)
+      }
+    },
+  )
+
   test('is paged without loss or repetition', async () => {
     const names = Array.from({ length: 25 }, (_, n) => `page-${String(n).padStart(2, '0')}`)
     for (const name of names) await verdict.ask(`PUT /v1/policies/${name}`, { body: {} })

@@ -151,6 +151,19 @@ test('a validity that ends before it begins is refused, and an instant that the 
   ).toEqual(['/valid_until'])
 })
 
+test.each(['9999-12-31T23:59:59-23:59', '0000-01-01T00:00:00Z', '0001-01-01T00:00:00+00:01'])(
+  '%s is no instant that every part can hold',
+  (instant) => {
+    expect(pointers(checkRule({ ...RULE, valid_until: instant }))).toEqual(['/valid_until'])
+    const assignment = { subject: USER, role: 'r', valid_from: instant, valid_until: instant }
+    expect(pointers(checkAssignment(assignment))).toEqual(['/valid_from', '/valid_until'])
+  },
+)
+
+test.each(['9999-12-31T23:59:59.999Z', '0001-01-01T00:00:00Z'])('%s is an instant', (instant) => {
+  expect(pointers(checkRule({ ...RULE, valid_from: instant }))).toEqual([])
+})
+
 test.each(['roles', 'capabilities', 'pdp', 'pdp:x'])('no rule can be put into the policy %s', (policy) => {
   expect(pointers(checkRule({ ...RULE, policy }))).toEqual(['/policy'])
 })
