@@ -31,9 +31,13 @@ async function make(directory: string, mode: number): Promise<void> {
   }
 }
 
+/** Whether it is there; fails where something else is. */
 function isDirectory(path: string): Promise<boolean> {
   return stat(path).then(
-    (found) => found.isDirectory(),
+    (found) => {
+      if (!found.isDirectory()) throw Object.assign(new Error(`${path} is no directory`), { code: 'ENOTDIR' })
+      return true
+    },
     () => false,
   )
 }
