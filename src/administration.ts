@@ -1,6 +1,6 @@
 import { type ApiKeyAdministration, apiKeyAdministration } from './administration/api-keys.ts'
 import { type AssignmentAdministration, assignmentAdministration } from './administration/assignments.ts'
-import { type Filled, filler } from './administration/bundle.ts'
+import { type BundleAdministration, bundleAdministration } from './administration/bundle.ts'
 import { changer } from './administration/change.ts'
 import { type ChangeLog, changeLog } from './administration/changes.ts'
 import { type EntityAdministration, entityAdministration } from './administration/entities.ts'
@@ -10,8 +10,7 @@ import { type RuleAdministration, ruleAdministration } from './administration/ru
 import { type SettingsAdministration, settingsAdministration } from './administration/settings.ts'
 import { type TenantAdministration, tenantAdministration } from './administration/tenants.ts'
 import { type TypeAdministration, typeAdministration } from './administration/types.ts'
-import type { Answer, Parts, Write } from './administration/write.ts'
-import type { Bundle } from './policy/model.ts'
+import type { Parts } from './administration/write.ts'
 
 export type { Answer, Author, Found, Parts, Read, Write } from './administration/write.ts'
 
@@ -31,8 +30,7 @@ export interface Administration {
   readonly assignments: AssignmentAdministration
   readonly api_keys: ApiKeyAdministration
   readonly changes: ChangeLog
-  /** Fills a tenant that has no policy yet, in one revision. */
-  fillTenant(write: Write, bundle: Bundle): Promise<Answer<Filled>>
+  readonly bundle: BundleAdministration
 }
 
 export function createAdministration(parts: Parts): Administration {
@@ -48,6 +46,6 @@ export function createAdministration(parts: Parts): Administration {
     assignments: assignmentAdministration(parts, change),
     api_keys: apiKeyAdministration(parts, change),
     changes: changeLog(parts),
-    fillTenant: filler(change),
+    bundle: bundleAdministration(parts, change),
   }
 }

@@ -16,6 +16,7 @@ import type { Listed, Page } from '../store/cursor.ts'
 import { declaredTypes } from '../store/types.ts'
 import { beyondActing, isActing } from './authority.ts'
 import type { Change, Changer, Outcome } from './change.ts'
+import { normalAssignment } from './normal.ts'
 import { checkPrecondition } from './precondition.ts'
 import { neverStored, unknownRoles } from './references.ts'
 import { notFound, refuse } from './refusal.ts'
@@ -66,22 +67,8 @@ async function remove(change: Change, id: string): Promise<Outcome<null>> {
 
 /** An assignment as it is kept: with its id, who gave it, and its instants in UTC. */
 export function given({ write, at }: Pick<Change, 'write' | 'at'>, assignment: Assignment): GivenAssignment {
-  const { subject, role, within, valid_from, valid_until, reason } = assignment
   const { type, id } = write.caller.subject
-  return {
-    id: uuidv7({ msecs: at.getTime() }),
-    subject,
-    role,
-    ...(within === undefined ? {} : { within }),
-    valid_from: utc(valid_from),
-    valid_until: utc(valid_until),
-    reason: reason ?? null,
-    granted_by: { type, id },
-  }
-}
-
-export function utc(instant: string | null | undefined): string | null {
-  return instant === null || instant === undefined ? null : new Date(instant).toISOString()
+  return { id: uuidv7({ msecs: at.getTime() }), ...normalAssignment(assignment), granted_by: { type, id } }
 }
 
 async function problemsOf({ trx, tenant }: Change, assignment: Assignment): Promise<Problem[]> {

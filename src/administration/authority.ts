@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Transaction } from 'kysely'
 import { Failure } from '../failure.ts'
 import { ACTING_OPERATOR, isBuiltIn } from '../policy/built-in.ts'
@@ -19,12 +20,27 @@ export async function checkAuthority(
   changes: readonly PolicyChange[],
   at: Date,
 ): Promise<void> {
-  const given = changes.flatMap(rolesGiven)
+  const given = await gathered(changes, rolesGiven)
   if (isActing(write)) refuseBeyondActing(write, changes)
   for (const role of given) requireGiver(write, role)
-  const holdings = await holdingsOf(trx, write.tenant, changes.flatMap(subjectTouched))
+  const holdings = await holdingsOf(trx, write.tenant, await gathered(changes, subjectTouched))
   for (const holding of holdings) requireToTouch(write, holding)
   await keepAdmins(trx, write.tenant, changes, holdings, at)
+}
+
+const TURN = 5_000
+
+/** What each change says; of a bundle's hundred thousand, with turns for others in between. */
+async function gathered<T>(
+  changes: readonly PolicyChange[],
+  say: (change: PolicyChange) => readonly T[],
+): Promise<T[]> {
+  const all: T[] = []
+  for (let from = 0; from < changes.length; from += TURN) {
+    if (from > 0) await turn()
+    for (const said of changes.slice(from, from + TURN).flatMap(say)) all.push(said)
+  }
+  return all
 }
 
 /** Whether an operator acts in another tenant than its own. */
@@ -95,7 +111,7 @@ async function keepAdmins(
   holdings: readonly Holding[],
   at: Date,
 ): Promise<void> {
-  const taken = new Set(changes.flatMap((change) => rolesTaken(change, holdings, at)))
+  const taken = new Set(await gathered(changes, (change) => rolesTaken(change, holdings, at)))
   for (const role of keptRoles(tenant)) {
     if (taken.has(role) && (await countHolders(trx, tenant, role, at)) === 0) {
       throw new Failure('conflict', `nobody would hold ${role} in this tenant any more`)

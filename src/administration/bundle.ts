@@ -1,112 +1,79 @@
-import { Failure } from '../failure.ts'
-import type { GivenAssignment } from '../policy/change.ts'
-import type { Bundle, Entity } from '../policy/model.ts'
-import { anyAssignment, insertAssignments } from '../store/assignments.ts'
-import { anyEntity, putEntities } from '../store/entities.ts'
-import { policies } from '../store/policies.ts'
-import { roles } from '../store/roles.ts'
-import { rules } from '../store/rules.ts'
-import { getSettings, putSettings } from '../store/settings.ts'
-import { types } from '../store/types.ts'
-import { given } from './assignments.ts'
-import { bundleProblems } from './bundle-problems.ts'
-import type { Change, Changer } from './change.ts'
-import { normalEntity, normalPolicy, normalRole, normalRule, normalSettings, normalType, same } from './normal.ts'
-import { refuse } from './refusal.ts'
-import type { Answer, Write } from './write.ts'
+import { Failure, type Problem } from '../failure.ts'
+import { carryOut } from './bundle/carry-out.ts'
+import { type BundleDiff, diffOf } from './bundle/diff.ts'
+import { type ReadBundle, SHOWN_PROBLEMS } from './bundle/document.ts'
+import { type Exported, exportBundle, type Part } from './bundle/export.ts'
+import { planOf } from './bundle/plan.ts'
+import { referenceProblems } from './bundle/references.ts'
+import { heldAgainstTypes } from './bundle/typed.ts'
+import { storedThough, usesOfRemoved } from './bundle/uses.ts'
+import type { Change, Changer, Outcome } from './change.ts'
+import { checkPrecondition } from './precondition.ts'
+import { warned } from './representation.ts'
+import type { Answer, Parts, Read, Write } from './write.ts'
 
-/** How many things of each section a bundle brought. */
-export type Filled = Readonly<Record<Exclude<keyof Bundle, 'verdict' | 'settings'>, number>>
+export type { BundleDiff } from './bundle/diff.ts'
+export { type ReadBundle, SECTIONS, type Section } from './bundle/document.ts'
+export type { Exported, Part } from './bundle/export.ts'
+export { readBundle } from './bundle/read.ts'
 
-// Each part's statements stay well within the time that one statement may take.
-const PART = 1_000
-
-/** Fills a tenant that has no policy yet with a bundle: all of it in one revision, or nothing. */
-export function filler(change: Changer): (write: Write, bundle: Bundle) => Promise<Answer<Filled>> {
-  return (write, bundle) =>
-    change(write, async (at) => {
-      refuse(bundleProblems(bundle))
-      await refuseFilled(at)
-      await fillSettings(at, bundle)
-      await fillDocuments(at, bundle)
-      const entities = (bundle.entities ?? []).map(normalEntity)
-      await fillEntities(at, entities)
-      const assignments = (bundle.assignments ?? []).map((assignment) => given(at, assignment))
-      await fillAssignments(at, assignments)
-      return { status: 200, body: counts(bundle), version: null, id: at.tenant }
-    })
+export interface BundleAdministration {
+  /** Makes the tenant what the bundle declares, in one revision, or changes nothing and says all that is wrong. */
+  apply(write: Write, bundle: ReadBundle): Promise<Answer<BundleDiff>>
+  /** The answer that `apply` would give, and nothing written. */
+  rehearse(write: Write, bundle: ReadBundle): Promise<Answer<BundleDiff>>
+  /** Hands over the whole policy at one revision, part by part. Without `settings` those are left out. */
+  export(read: Read, settings: boolean, take: (part: Part) => void | Promise<void>): Promise<Exported>
 }
 
-async function refuseFilled({ trx, tenant }: Change): Promise<void> {
-  for (const table of [types, policies, roles, rules]) {
-    if (await table.any(trx, tenant)) throw filled(tenant)
-  }
-  if ((await anyEntity(trx, tenant)) || (await anyAssignment(trx, tenant))) throw filled(tenant)
-}
-
-function filled(tenant: string): Failure {
-  return new Failure('conflict', `the tenant ${tenant} has a policy already`)
-}
-
-async function fillSettings(change: Change, bundle: Bundle): Promise<void> {
-  if (bundle.settings === undefined) return
-  const stored = await getSettings(change.trx, change.tenant)
-  const before = normalSettings(stored?.document ?? {})
-  const after = normalSettings(bundle.settings)
-  if (same(before, after)) return
-  await putSettings(change.trx, change, after)
-  change.log(
-    stored === undefined
-      ? { kind: 'settings', key: null, operation: 'create', before: null, after }
-      : { kind: 'settings', key: null, operation: 'update', before, after },
-  )
-}
-
-async function fillDocuments(change: Change, bundle: Bundle): Promise<void> {
-  const { trx } = change
-  const sections = {
-    types: (bundle.types ?? []).map(normalType),
-    policies: (bundle.policies ?? []).map(normalPolicy),
-    roles: (bundle.roles ?? []).map(normalRole),
-    rules: (bundle.rules ?? []).map(normalRule),
-  }
-  if (sections.types.length > 0) await types.put(trx, change, sections.types)
-  if (sections.policies.length > 0) await policies.put(trx, change, sections.policies)
-  if (sections.roles.length > 0) await roles.put(trx, change, sections.roles)
-  if (sections.rules.length > 0) await rules.put(trx, change, sections.rules)
-  const created = { operation: 'create', before: null } as const
-  for (const after of sections.types) change.log({ kind: 'type', key: { name: after.name }, ...created, after })
-  for (const after of sections.policies) change.log({ kind: 'policy', key: { name: after.name }, ...created, after })
-  for (const after of sections.roles) change.log({ kind: 'role', key: { name: after.name }, ...created, after })
-  for (const after of sections.rules) change.log({ kind: 'rule', key: { name: after.name }, ...created, after })
-}
-
-async function fillEntities(change: Change, entities: readonly Required<Entity>[]): Promise<void> {
-  for (let from = 0; from < entities.length; from += PART) {
-    await putEntities(change.trx, change, entities.slice(from, from + PART), true)
-  }
-  for (const after of entities) {
-    const key = { type: after.type, id: after.id }
-    change.log({ kind: 'entity', key, operation: 'create', before: null, after })
-  }
-}
-
-async function fillAssignments(change: Change, assignments: readonly GivenAssignment[]): Promise<void> {
-  for (let from = 0; from < assignments.length; from += PART) {
-    await insertAssignments(change.trx, change, assignments.slice(from, from + PART), true)
-  }
-  for (const after of assignments) {
-    change.log({ kind: 'assignment', key: { id: after.id }, operation: 'create', before: null, after })
-  }
-}
-
-function counts({ types, policies, roles, rules, entities, assignments }: Bundle): Filled {
+export function bundleAdministration({ db }: Parts, change: Changer): BundleAdministration {
   return {
-    types: types?.length ?? 0,
-    policies: policies?.length ?? 0,
-    roles: roles?.length ?? 0,
-    rules: rules?.length ?? 0,
-    entities: entities?.length ?? 0,
-    assignments: assignments?.length ?? 0,
+    apply: (write, bundle) =>
+      change(write, async (at) => {
+        const { plan, warnings } = await checkedPlan(at, bundle)
+        await carryOut(at, plan)
+        return outcome(at, warned(diffOf(plan, false), warnings))
+      }),
+    rehearse: (write, bundle) =>
+      change(write, async (at) => {
+        const { plan, warnings } = await checkedPlan(at, bundle)
+        return outcome(at, warned(diffOf(plan, true), warnings))
+      }),
+    export: ({ tenant }, settings, take) => exportBundle(db, tenant, settings, take),
   }
+}
+
+async function checkedPlan(change: Change, bundle: ReadBundle) {
+  checkPrecondition(change.write.if_match, change.found.revision)
+  if (bundle.settings !== null && !change.write.caller.roles.includes('pdp:admin')) {
+    throw new Failure('forbidden', 'only who holds pdp:admin may apply a bundle with settings: leave the section out')
+  }
+  const plan = await planOf(change, bundle)
+  const held = await heldAgainstTypes(change, bundle, plan)
+  refuseAll(bundle, [
+    ...held.problems,
+    ...(await referenceProblems(change, bundle, plan)),
+    ...(await usesOfRemoved(change, bundle, plan)),
+    ...(await storedThough(change, bundle)),
+  ])
+  return { plan, warnings: held.warnings.slice(0, SHOWN_WARNINGS) }
+}
+
+const SHOWN_WARNINGS = 100
+
+/** Tells what is wrong with the bundle by itself together with what is wrong in this tenant. */
+function refuseAll({ problems, more }: ReadBundle, found: readonly Problem[]): void {
+  const all = new Map<string, Problem>()
+  for (const problem of [...problems, ...found]) all.set(JSON.stringify([problem.pointer, problem.detail]), problem)
+  const count = all.size + more
+  if (count === 0) return
+  const told = [...all.values()].slice(0, SHOWN_PROBLEMS)
+  const listed = count > told.length ? `; the first ${told.length} are listed` : ''
+  const message = `the bundle has ${count === 1 ? 'a problem' : `${count} problems`}: nothing was written${listed}`
+  throw new Failure('unprocessable', message, { problems: told })
+}
+
+function outcome({ revision, found, tenant: id }: Change, body: BundleDiff): Outcome<BundleDiff> {
+  const isMade = !body.dry_run && body.added + body.changed + body.removed > 0
+  return { status: 200, body, version: isMade ? revision : found.revision, id }
 }

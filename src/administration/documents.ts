@@ -67,7 +67,7 @@ export async function deleteDocument<T extends Named>(
   if (before === undefined) throw notFound(`${kind.noun} ${name}`)
   checkPrecondition(change.write.if_match, before.version)
   await kind.refuseUsed(change, name)
-  await kind.table.remove(change.trx, change.tenant, name)
+  await kind.table.remove(change.trx, change.tenant, [name])
   change.log(kind.logged(name, 'delete', kind.normal(before.document), null))
   return { status: 204, body: null, version: null, id: name }
 }

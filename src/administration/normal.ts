@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import {
+  type Assignment,
   DEFAULT_SETTINGS,
   type Entity,
   type EntityType,
@@ -65,6 +66,16 @@ export function policyOf(rule: Rule): string {
 export function normalEntity(entity: Entity): Required<Entity> {
   const { type, id, properties = {}, parents = [], disabled = false } = entity
   return asStored({ type, id, properties, parents, disabled })
+}
+
+/** Without its id and its giver, which are not a document's to say. */
+export function normalAssignment({ subject, role, within, valid_from, valid_until, reason }: Assignment): Assignment {
+  const scope = within === undefined ? {} : { within }
+  return { subject, role, ...scope, valid_from: utc(valid_from), valid_until: utc(valid_until), reason: reason ?? null }
+}
+
+export function utc(instant: string | null | undefined): string | null {
+  return instant === null || instant === undefined ? null : new Date(instant).toISOString()
 }
 
 export function same(one: unknown, other: unknown): boolean {

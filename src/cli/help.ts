@@ -17,7 +17,13 @@ Examples:
   Test a policy against the decisions that are wanted of it:
     $ verdict test presets --coverage
 
-Exit status: 0 done (check: allow; test: all passed), 1 it could not be done, 3 check came to a deny.`
+  Keep a tenant's policy in files:
+    $ export VERDICT_KEY=vdt_…
+    $ verdict export -o policy.yaml
+    $ verdict apply --dry-run policy.yaml
+    $ verdict apply policy.yaml
+
+Exit status: 0 done (check: allow; test: all passed), 1 it could not be done, 3 check came to a deny, or apply --dry-run to a difference.`
 
 export const checkHelp = `
 The request is that of POST /v1/authorize. Exit status: 0 allow, 3 deny, 1 nothing was decided.
@@ -38,6 +44,33 @@ Examples:
 
   In a pipeline that must not go on with a deny:
     $ verdict check -p policy.yaml question.json && deploy`
+
+export const applyHelp = `
+A section that is present (types, policies, roles, rules, entities, assignments, settings) declares the whole of it:
+what it does not list is deleted, but for entities and assignments that no bundle made. A section that is absent is left
+alone. All of it is applied, in one revision, or nothing. Of a folder every .yaml, .yml and .json file counts, at any
+depth, but *.cases.* and what begins with a dot; things of one section may stand in several files, each thing in one.
+
+Exit status: 0 applied, or there was nothing to change; 3 --dry-run found a difference; 1 nothing was applied.
+
+Examples:
+  $ export VERDICT_URL=https://verdict.internal VERDICT_KEY_FILE=/run/secrets/verdict_key
+  $ verdict apply --dry-run policy/
+  + role editor
+  ~ rule archive-is-read-only
+      enabled: true → false
+  Dry run at revision 41, nothing written: 1 added, 1 changed, 0 removed, 12 unchanged.
+  $ verdict apply policy/ --reason "editors, as agreed in June"
+
+  In a pipeline, fail when somebody has changed what is under version control:
+    $ verdict apply --dry-run policy/`
+
+export const exportHelp = `
+What it prints makes another tenant the same, when it is applied there. Settings are in it for keys with pdp:admin.
+
+Examples:
+  $ verdict export > policy.yaml
+  $ verdict export --url https://verdict.internal -o backup.json`
 
 export const testHelp = `
 A file of cases names a policy and the decisions that are wanted of it:

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
-import { checkHelp, programHelp, serveHelp, testHelp } from './help.ts'
+import type { ApplyOptions } from './apply.ts'
+import type { ExportOptions } from './export.ts'
+import { applyHelp, checkHelp, exportHelp, programHelp, serveHelp, testHelp } from './help.ts'
 import { EXIT, type Io } from './io.ts'
 import { report } from './report.ts'
 import type { TestOptions } from './test.ts'
@@ -58,6 +60,26 @@ function commands(io: Io, ended: (status: number) => void): Command {
       ended(await (await import('./check.ts')).check(request, options, io)),
     )
 
+  server(program.command('apply'))
+    .description('make a tenant of a running Verdict what a bundle declares, and say what that changed')
+    .argument('<path>', 'a bundle (YAML or JSON), or a folder of them that make one')
+    .option('--dry-run', 'only say what would change')
+    .option('--reason <text>', 'why; kept in the change log')
+    .option('--json', 'print the answer of PUT /v1/bundle')
+    .addHelpText('after', applyHelp)
+    .action(async (path: string, options: ApplyOptions) =>
+      ended(await (await import('./apply.ts')).apply(path, options, io)),
+    )
+
+  server(program.command('export'))
+    .description('print the whole policy of a tenant of a running Verdict as a bundle')
+    .addOption(
+      new Option('--format <format>', 'yaml (the default, but for a file *.json) or json').choices(['yaml', 'json']),
+    )
+    .option('-o, --output <file>', 'write it to this file, whole or not at all')
+    .addHelpText('after', exportHelp)
+    .action(async (options: ExportOptions) => ended(await (await import('./export.ts')).exportBundle(options, io)))
+
   program
     .command('test')
     .description('ask a policy the questions of test cases, and say where it decides otherwise than wanted')
@@ -80,6 +102,13 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .action(async (options: { json?: true }) => ended(await (await import('./openapi.ts')).openapi(options, io)))
 
   return program
+}
+
+/** The options of every command that talks to a running Verdict. */
+function server(command: Command): Command {
+  return command
+    .option('--url <url>', 'where it is; else VERDICT_URL, else http://127.0.0.1:8080')
+    .option('--key <key>', 'the API key; better in VERDICT_KEY, or in a file that VERDICT_KEY_FILE names')
 }
 
 function version(): string {

@@ -21,7 +21,8 @@ export class Environment {
       if (value !== undefined) this.#values.set(variable.name, value)
     }
     for (const name of given.keys()) {
-      if (name.startsWith('VERDICT_')) this.complain(name, 'is no variable of Verdict: see verdict serve --help')
+      if (name.startsWith('VERDICT_') && !CLIENT_VARIABLES.has(name))
+        this.complain(name, 'is no variable of Verdict: see verdict serve --help')
     }
   }
 
@@ -87,6 +88,9 @@ export class Environment {
     }
   }
 }
+
+/** What the commands that talk to a running Verdict take; they may stand beside the service's own variables. */
+const CLIENT_VARIABLES: ReadonlySet<string> = new Set(['VERDICT_URL', 'VERDICT_KEY', 'VERDICT_KEY_FILE'])
 
 // Kubernetes puts VERDICT_PORT=tcp://… and the like into every pod beside a service that is called `verdict`.
 const SERVICE_LINK = /^VERDICT_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP)(_\w+)?)$/

@@ -42,6 +42,8 @@ const PROBLEM_TITLES = {
   404: 'There is no such thing, or it belongs to another tenant',
   409: 'It stands against what is there',
   412: 'If-Match does not match the present version',
+  413: 'The body is larger than this route takes; the limit is in the message',
+  415: 'The body is in a format that this route does not take',
   422: 'The request is well-formed and cannot be carried out',
   503: 'Verdict cannot do this now; nothing was decided or written',
 } as const

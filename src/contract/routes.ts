@@ -1,6 +1,7 @@
 import * as audit from './audit.ts'
 import * as authenticate from './authenticate.ts'
 import * as authorize from './authorize.ts'
+import * as bundle from './bundle.ts'
 import type { RouteConfig } from './common.ts'
 import * as entities from './entities.ts'
 import * as explain from './explain.ts'
@@ -54,6 +55,8 @@ export const ROUTES: readonly Route[] = [
   entities.listAssignments,
   entities.createAssignment,
   entities.deleteAssignment,
+  bundle.getBundle,
+  bundle.putBundle,
   entities.listChanges,
   audit.listAudit,
   audit.getAudit,

@@ -19,6 +19,7 @@ const TAGS = [
   ['Rules', 'Allow and deny'],
   ['Entities', 'Subjects and resources that Verdict knows'],
   ['Assignments', 'Who holds which role'],
+  ['Bundle', 'The whole policy as one document'],
   ['Changes', 'The policy change log'],
   ['Audit', 'What was decided and done'],
   ['Tenants', 'For operators'],

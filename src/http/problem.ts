@@ -73,7 +73,7 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
 
 /** Turns a reply into that of a failure, where something else was about to be sent; the text is its body. */
 export function problemInstead(error: unknown, request: FastifyRequest, reply: FastifyReply): string {
-  const failure = asFailure(error)
+  const failure = asFailure(error, request)
   if (failure.code === 'internal') request.log.error({ err: error }, 'a request failed')
   else if (STATUS[failure.code] === 503) request.log.warn({ code: failure.code, err: failure.cause }, failure.message)
   if (failure.code === 'unauthenticated') reply.header('www-authenticate', 'Bearer realm="verdict"')
@@ -85,9 +85,9 @@ export function problemInstead(error: unknown, request: FastifyRequest, reply: F
   return JSON.stringify(problem)
 }
 
-function asFailure(error: unknown): Failure {
+function asFailure(error: unknown, request: FastifyRequest): Failure {
   if (error instanceof Failure) return error
-  if (isFastifyError(error)) return fromFastify(error)
+  if (isFastifyError(error)) return fromFastify(error, request)
   return new Failure('internal', 'Verdict could not do this; nothing was decided', { cause: error })
 }
 
@@ -95,20 +95,33 @@ function isFastifyError(error: unknown): error is FastifyError {
   return error instanceof Error && 'code' in error && typeof error.code === 'string'
 }
 
-function fromFastify(error: FastifyError): Failure {
+function fromFastify(error: FastifyError, { routeOptions }: FastifyRequest): Failure {
   if (error.validation !== undefined) return invalid(error.validation, error.validationContext ?? 'body')
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new Failure('payload_too_large', 'the body is larger than this route takes', { cause: error })
+      return tooLarge(routeOptions.bodyLimit, error)
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return new Failure('unsupported_media_type', 'this route does not take a body of this content type', {
-        cause: error,
-      })
+      return unsupported(routeOptions.schema, error)
     default:
       // What Fastify lays to the request's charge: a path that can't be decoded, a wrong content length, …
       if (isClientError(error)) return new Failure('invalid_request', error.message, { cause: error })
       return new Failure('internal', 'Verdict could not do this; nothing was decided', { cause: error })
   }
+}
+
+function tooLarge(limit: number | undefined, cause: FastifyError): Failure {
+  const told = limit === undefined ? '' : `: at most ${limit} bytes`
+  return new Failure('payload_too_large', `the body is larger than this route takes${told}`, { cause })
+}
+
+function unsupported(schema: unknown, cause: FastifyError): Failure {
+  const types = consumedBy(schema).join(' or ')
+  return new Failure('unsupported_media_type', `this route takes ${types}`, { cause })
+}
+
+function consumedBy(schema: unknown): readonly string[] {
+  const given = typeof schema === 'object' && schema !== null && 'consumes' in schema ? schema.consumes : undefined
+  return Array.isArray(given) ? given.map(String) : ['application/json']
 }
 
 function isClientError({ statusCode = 500 }: FastifyError): boolean {

@@ -9,6 +9,7 @@ import { auditRoutes } from './audit.ts'
 import { openAuthenticateRoutes, ownRoutes } from './authenticate.ts'
 import { type Authenticator, createAuthenticator } from './authenticator.ts'
 import { authorizeRoutes } from './authorize.ts'
+import { bundleRoutes } from './bundle.ts'
 import { assignmentRoutes, bulkRoutes, changeRoutes, entityRoutes } from './entities.ts'
 import { guard } from './guard.ts'
 import { type OperationsParts, operationsRoutes } from './operations.ts'
@@ -58,6 +59,7 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     apiKeyRoutes(guarded, administration)
     auditRoutes(guarded, parts.db)
     await guarded.register(async (bulk: App) => bulkRoutes(bulk, administration))
+    await guarded.register(async (bundles: App) => bundleRoutes(bundles, administration))
   })
   return authenticator
 }

@@ -1,10 +1,9 @@
 import { readFile } from 'node:fs/promises'
-import { parse } from 'yaml'
+import { type ReadBundle, readBundle } from '../administration/bundle.ts'
 import { NO_ORIGIN, type Write } from '../administration/write.ts'
 import type { Administration } from '../administration.ts'
 import { Failure } from '../failure.ts'
-import type { Bundle } from '../policy/model.ts'
-import { parseBundle } from '../policy/parse.ts'
+import { parseYaml } from '../http/yaml.ts'
 import { BOOTSTRAP, DEFAULT } from '../store/bootstrap.ts'
 
 // The same distance from here in src/ and in dist/.
@@ -18,13 +17,13 @@ export async function fillWithPreset(administration: Administration, name: strin
   const bundle = await readPreset(name)
   const { revision } = (await administration.tenants.get(DEFAULT)).body
   if (revision > UNTOUCHED) return
-  await administration.fillTenant(byBootstrap(`the preset ${name}`), bundle)
+  await administration.bundle.apply(byBootstrap(`the preset ${name}`), bundle)
 }
 
-async function readPreset(name: string): Promise<Bundle> {
-  const parsed = parseBundle(parse(await textOf(name)))
-  if ('bundle' in parsed) return parsed.bundle
-  throw new Failure('unsafe_configuration', `the preset ${name} is no bundle`, { problems: parsed.problems })
+async function readPreset(name: string): Promise<ReadBundle> {
+  const bundle = readBundle(parseYaml(await textOf(name)))
+  if (bundle.problems.length === 0) return bundle
+  throw new Failure('unsafe_configuration', `the preset ${name} is no bundle`, { problems: bundle.problems })
 }
 
 async function textOf(name: string): Promise<string> {

@@ -19,7 +19,7 @@ export interface AssignmentFilter {
   readonly built_in?: boolean
 }
 
-interface AssignmentRow {
+export interface AssignmentRow {
   readonly id: string
   readonly subject_type: string
   readonly subject_id: string
@@ -33,8 +33,9 @@ interface AssignmentRow {
   readonly created_at: Date
 }
 
-const members = sql`
-  id, subject_type, subject_id, role, within_type, within_id, valid_from, valid_until, granted_by, reason, created_at`
+export const assignmentMembers = sql`
+  a.id, a.subject_type, a.subject_id, a.role, a.within_type, a.within_id, a.valid_from, a.valid_until, a.granted_by,
+  a.reason, a.created_at`
 
 const UUID = '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
 const AssignmentCursor = Type.Tuple([Type.String({ pattern: UUID })])
@@ -45,8 +46,8 @@ export async function getAssignment(
   tenant: string,
   id: string,
 ): Promise<StoredAssignment | undefined> {
-  const query = sql<AssignmentRow>`select ${members} from assignments where tenant_id = ${tenant} and id = ${id}::uuid`
-  return (await query.execute(db)).rows.map(stored)[0]
+  const query = sql<AssignmentRow>`select ${assignmentMembers} from assignments a where tenant_id = ${tenant} and id = ${id}::uuid`
+  return (await query.execute(db)).rows.map(storedAssignment)[0]
 }
 
 /** Oldest first: an id is a UUIDv7. */
@@ -63,9 +64,9 @@ export async function listAssignments(
   if (filter.role !== undefined) conditions.push(sql`role = ${filter.role}`)
   if (filter.built_in === true) conditions.push(sql`starts_with(role, 'pdp:')`)
   const { rows } = await sql<AssignmentRow>`
-    select ${members} from assignments where ${sql.join(conditions, sql` and `)}
+    select ${assignmentMembers} from assignments a where ${sql.join(conditions, sql` and `)}
     order by id limit ${page.limit + 1}`.execute(db)
-  return paged(rows, page.limit, (row) => [row.id], stored)
+  return paged(rows, page.limit, (row) => [row.id], storedAssignment)
 }
 
 /** The first assignments of the entity, or scoped within it. */
@@ -76,11 +77,11 @@ export async function assignmentsAround(
   limit: number,
 ): Promise<StoredAssignment[]> {
   const { rows } = await sql<AssignmentRow>`
-    select ${members} from assignments
+    select ${assignmentMembers} from assignments a
     where tenant_id = ${tenant} and ((subject_type = ${type} and subject_id = ${id})
       or (within_type = ${type} and within_id = ${id}))
     order by id limit ${limit}`.execute(db)
-  return rows.map(stored)
+  return rows.map(storedAssignment)
 }
 
 /** The assignment that gives the same: to the same subject, the same role, within the same, for the same time. */
@@ -90,14 +91,14 @@ export async function sameAssignment(
   { subject, role, within, valid_from, valid_until }: Omit<GivenAssignment, 'id' | 'granted_by'>,
 ): Promise<StoredAssignment | undefined> {
   const { rows } = await sql<AssignmentRow>`
-    select ${members} from assignments
+    select ${assignmentMembers} from assignments a
     where tenant_id = ${tenant} and subject_type = ${subject.type} and subject_id = ${subject.id} and role = ${role}
       and within_type is not distinct from ${within?.type ?? null}
       and within_id is not distinct from ${within?.id ?? null}
       and valid_from is not distinct from ${valid_from ?? null}::timestamptz
       and valid_until is not distinct from ${valid_until ?? null}::timestamptz
     order by id limit 1`.execute(db)
-  return rows.map(stored)[0]
+  return rows.map(storedAssignment)[0]
 }
 
 /** Subjects that the role is given to, at most `limit`. */
@@ -111,13 +112,6 @@ export async function subjectsOfRole(
     select distinct subject_type as type, subject_id as id from assignments
     where tenant_id = ${tenant} and role = ${role} order by 1, 2 limit ${limit}`.execute(db)
   return rows
-}
-
-/** Whether any role of the tenant's own is given. Built-in roles are no part of its policy. */
-export async function anyAssignment(db: Kysely<Database>, tenant: string): Promise<boolean> {
-  const { rows } = await sql<{ found: boolean }>`
-    select exists (select from assignments where tenant_id = ${tenant} and role not like 'pdp:%') as found`.execute(db)
-  return rows[0]?.found ?? false
 }
 
 export async function insertAssignments(
@@ -143,15 +137,28 @@ export async function insertAssignments(
              valid_from timestamptz, valid_until timestamptz, granted_by jsonb, reason text)`.execute(trx)
 }
 
+/** Sets why assignments were given; nothing else about one ever changes. */
+export async function putReasons(
+  trx: Transaction<Database>,
+  tenant: string,
+  assignments: readonly Pick<GivenAssignment, 'id' | 'reason'>[],
+): Promise<void> {
+  const rows = assignments.map(({ id, reason }) => ({ id, reason }))
+  await sql`
+    update assignments a set reason = row.reason
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as row(id uuid, reason text)
+    where a.tenant_id = ${tenant} and a.id = row.id`.execute(trx)
+}
+
 export async function deleteAssignments(
   trx: Transaction<Database>,
   tenant: string,
   ids: readonly string[],
 ): Promise<void> {
-  await sql`delete from assignments where tenant_id = ${tenant} and id = any(${ids}::uuid[])`.execute(trx)
+  await sql`delete from assignments a where tenant_id = ${tenant} and id = any(${ids}::uuid[])`.execute(trx)
 }
 
-function stored(row: AssignmentRow): StoredAssignment {
+export function storedAssignment(row: AssignmentRow): StoredAssignment {
   const { within_type, within_id } = row
   const document = {
     id: row.id,

@@ -13,38 +13,48 @@ export interface Change {
   readonly changes: readonly PolicyChange[]
 }
 
-// A row may hold an entity of 256 KiB twice: a statement's parameter stays well below what Postgres takes.
+// A row may hold a thing of a bundle twice, which may take a million characters: a statement is bounded by both.
 const ROWS_PER_STATEMENT = 1_000
+const CHARACTERS_PER_STATEMENT = 2 * 1024 * 1024
 
 /**
  * Makes the tenant's next revision: `changes` take effect in it, in their order. The caller's transaction holds the
  * tenant's row since before it read what it changes, so that revisions are gapless and in commit order.
  */
 export async function appendChange(trx: Transaction<Database>, change: Change): Promise<number> {
-  const { rows } = await sql<{ revision: number; revision_id: string }>`
+  const { rows: found } = await sql<{ revision: number; revision_id: string }>`
     update tenants set revision = revision + 1, revision_id = gen_random_uuid()
     where id = ${change.tenant} returning revision, revision_id`.execute(trx)
-  const made = rows[0]
+  const made = found[0]
   if (made === undefined) throw new Error(`there is no tenant ${change.tenant} to change`)
-  for (let from = 0; from < change.changes.length; from += ROWS_PER_STATEMENT) {
-    await appendRows(trx, change, made, from)
+  let rows: string[] = []
+  let size = 0
+  for (const [ordinal, row] of change.changes.entries()) {
+    const text = JSON.stringify({ ...row, ordinal })
+    if (rows.length === ROWS_PER_STATEMENT || (rows.length > 0 && size + text.length > CHARACTERS_PER_STATEMENT)) {
+      await appendRows(trx, change, made, rows)
+      rows = []
+      size = 0
+    }
+    rows.push(text)
+    size += text.length
   }
+  if (rows.length > 0) await appendRows(trx, change, made, rows)
   return made.revision
 }
 
 async function appendRows(
   trx: Transaction<Database>,
-  { tenant, actor, reason, at, changes }: Change,
+  { tenant, actor, reason, at }: Change,
   made: { revision: number; revision_id: string },
-  from: number,
+  rows: readonly string[],
 ): Promise<void> {
-  const rows = changes.slice(from, from + ROWS_PER_STATEMENT).map((row, place) => ({ ...row, ordinal: from + place }))
   await sql`
     insert into policy_changes
       (tenant_id, revision, ordinal, revision_id, actor, reason, kind, key, operation, before, after, at)
     select ${tenant}, ${made.revision}::bigint, ordinal, ${made.revision_id}::uuid, ${JSON.stringify(actor)}::jsonb,
            ${reason}, kind, coalesce(key, 'null'), operation, before, after, ${at}::timestamptz
-    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
+    from jsonb_to_recordset(${`[${rows.join(',')}]`}::jsonb)
       as row(ordinal int, kind text, key jsonb, operation text, before jsonb, after jsonb)`.execute(trx)
 }
 

@@ -25,9 +25,8 @@ export interface DocumentTable<T> {
   list(db: Kysely<Database>, tenant: string, page: Page): Promise<Listed<Stored<T>>>
   /** Which of these names are there. */
   known(db: Kysely<Database>, tenant: string, names: readonly string[]): Promise<ReadonlySet<string>>
-  any(db: Kysely<Database>, tenant: string): Promise<boolean>
   put(trx: Transaction<Database>, stamp: Stamp, documents: readonly T[]): Promise<void>
-  remove(trx: Transaction<Database>, tenant: string, name: string): Promise<void>
+  remove(trx: Transaction<Database>, tenant: string, names: readonly string[]): Promise<void>
 }
 
 /**
@@ -59,10 +58,6 @@ export function documentTable<T extends { readonly name: string }>(
       const query = sql<{ name: string }>`select name from ${table} where tenant_id = ${tenant} and name = any(${keys})`
       return new Set((await query.execute(db)).rows.map((row) => row.name))
     },
-    async any(db, tenant) {
-      const query = sql<{ found: boolean }>`select exists (select from ${table} where tenant_id = ${tenant}) as found`
-      return (await query.execute(db)).rows[0]?.found ?? false
-    },
     async put(trx, { tenant, revision, at }, documents) {
       await sql`
         insert into ${table} (tenant_id, name, body, version, created_at, updated_at${sql.join(names, sql``)})
@@ -73,8 +68,8 @@ export function documentTable<T extends { readonly name: string }>(
         set body = excluded.body, version = excluded.version, updated_at = excluded.updated_at
             ${sql.join(updates, sql``)}`.execute(trx)
     },
-    async remove(trx, tenant, key) {
-      await sql`delete from ${table} where tenant_id = ${tenant} and name = ${key}`.execute(trx)
+    async remove(trx, tenant, keys) {
+      await sql`delete from ${table} where tenant_id = ${tenant} and name = any(${keys})`.execute(trx)
     },
   }
 }

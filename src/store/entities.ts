@@ -76,6 +76,17 @@ export async function deleteEntity(trx: Transaction<Database>, tenant: string, {
   await sql`delete from entities where tenant_id = ${tenant} and type = ${type} and id = ${id}`.execute(trx)
 }
 
+export async function deleteEntities(
+  trx: Transaction<Database>,
+  tenant: string,
+  entities: readonly EntityRef[],
+): Promise<void> {
+  const refs = entities.map(({ type, id }) => ({ type, id }))
+  await sql`
+    delete from entities e using jsonb_to_recordset(${json(refs)}::jsonb) as ref(type text, id text)
+    where e.tenant_id = ${tenant} and e.type = ref.type and e.id = ref.id`.execute(trx)
+}
+
 /** The first stored entities that name one as their parent, in the order of their type and id. */
 export async function childrenOf(
   db: Kysely<Database>,
@@ -123,11 +134,6 @@ export async function edgesToAncestors(
     child: { type: row.type, id: row.id },
     parent: { type: row.parent_type, id: row.parent_id },
   }))
-}
-
-export async function anyEntity(db: Kysely<Database>, tenant: string): Promise<boolean> {
-  const query = sql<{ found: boolean }>`select exists (select from entities where tenant_id = ${tenant}) as found`
-  return (await query.execute(db)).rows[0]?.found ?? false
 }
 
 async function replaceParents(

@@ -14,9 +14,9 @@ export const roles: DocumentTable<Role> = {
     await replaceEdges(trx, stamp.tenant, names, documents.flatMap(edgesOfRole))
     await replaceReferences(trx, stamp.tenant, 'role', names, documents.flatMap(referencesOfRole))
   },
-  async remove(trx: Transaction<Database>, tenant: string, name: string) {
-    await table.remove(trx, tenant, name)
-    await replaceReferences(trx, tenant, 'role', [name], [])
+  async remove(trx: Transaction<Database>, tenant: string, names: readonly string[]) {
+    await table.remove(trx, tenant, names)
+    await replaceReferences(trx, tenant, 'role', names, [])
   },
 }
 

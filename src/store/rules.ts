@@ -14,9 +14,9 @@ export const rules: DocumentTable<Rule> = {
     const names = documents.map((rule) => rule.name)
     await replaceReferences(trx, stamp.tenant, 'rule', names, documents.flatMap(referencesOfRule))
   },
-  async remove(trx: Transaction<Database>, tenant: string, name: string) {
-    await table.remove(trx, tenant, name)
-    await replaceReferences(trx, tenant, 'rule', [name], [])
+  async remove(trx: Transaction<Database>, tenant: string, names: readonly string[]) {
+    await table.remove(trx, tenant, names)
+    await replaceReferences(trx, tenant, 'rule', names, [])
   },
 }
 

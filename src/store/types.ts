@@ -49,7 +49,7 @@ export async function ownersNamingType(
     { table: 'rules', noun: 'rule', naming: { resources: about } },
     { table: 'roles', noun: 'role', naming: { permissions: [{ resources: about }] } },
     { table: 'policies', noun: 'policy', naming: { target: { resource_types: [type] } } },
-  ]
+  ] as const
   for (const { table, noun, naming } of places) {
     if (found.size >= limit) break
     for (const name of await documentsNaming(db, tenant, table, naming, limit)) found.add(`${noun} ${name}`)
@@ -61,10 +61,11 @@ export async function ownersNamingType(
 // deadline: so any number of rules can be looked through.
 const PAGE = 20_000
 
-async function documentsNaming(
+/** Rules, roles or policies whose document holds `naming`. */
+export async function documentsNaming(
   db: Kysely<Database>,
   tenant: string,
-  table: string,
+  table: 'rules' | 'roles' | 'policies',
   naming: object,
   limit: number,
 ): Promise<string[]> {

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readBundle } from '../../src/administration/bundle.ts'
 import { Failure } from '../../src/failure.ts'
 import type { Rule } from '../../src/policy/model.ts'
 import { listChanges } from '../../src/store/changes.ts'
@@ -69,6 +70,21 @@ const steps = fc.array(
           }),
     ),
     ref.map((subject) => (tenant) => bench.administration.api_keys.create(writing(tenant), { name: 'key', subject })),
+    fc
+      .record(
+        {
+          roles: fc.uniqueArray(fc.record({ name, inherits: names }), { selector: (one) => one.name, minLength: 2 }),
+          entities: fc.uniqueArray(ref, { selector: ({ type, id }) => type + id }),
+          assignments: fc.uniqueArray(fc.record({ subject: ref, role: name, reason: name }), {
+            selector: ({ subject, role }) => subject.type + subject.id + role,
+          }),
+        },
+        { requiredKeys: [] },
+      )
+      .map(
+        (sections) => (tenant) =>
+          bench.administration.bundle.apply(writing(tenant), readBundle({ verdict: 1, ...sections })),
+      ),
     fc.boolean().map((on) => (tenant) => bench.administration.settings.put(writing(tenant), { rules_in_answers: on })),
   ),
   { minLength: 5, maxLength: 40 },

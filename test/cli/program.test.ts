@@ -6,7 +6,7 @@ import { verdict } from './run.ts'
 test('help names every command and teaches by examples', async () => {
   const { status, stdout } = await verdict(['--help'])
   expect(status).toBe(0)
-  for (const command of ['serve', 'migrate', 'check', 'test', 'openapi'])
+  for (const command of ['serve', 'migrate', 'check', 'apply', 'export', 'test', 'openapi'])
     expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'))
   expect(stdout).toContain('$ verdict check --policy presets/quickstart.yaml question.json')
 })

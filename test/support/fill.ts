@@ -1,3 +1,4 @@
+import { readBundle } from '../../src/administration/bundle.ts'
 import { type Administration, createAdministration } from '../../src/administration.ts'
 import type { Bundle } from '../../src/policy/model.ts'
 import type { TestService } from './service.ts'
@@ -21,7 +22,7 @@ export async function filling({ database: { db } }: TestService) {
     },
   })
   return async (tenant: string, bundle: Bundle): Promise<number> => {
-    const { revision } = await administration.fillTenant(
+    const { revision } = await administration.bundle.apply(
       {
         caller: { tenant, subject: { type: 'service', id: 'test' }, key_id: null, roles: ['pdp:admin'] },
         tenant,
@@ -31,7 +32,7 @@ export async function filling({ database: { db } }: TestService) {
         idempotency: null,
         if_match: null,
       },
-      bundle,
+      readBundle(bundle),
     )
     return revision
   }
