@@ -134,6 +134,10 @@ create index assignments_subject on assignments (tenant_id, subject_type, subjec
 create index assignments_role on assignments (tenant_id, role, subject_type, subject_id);
 create index assignments_within on assignments (tenant_id, within_type, within_id) where within_id is not null;
 
+-- A bundle asks which entities and assignments earlier bundles made, of how many there may be besides.
+create index entities_from_bundle on entities (tenant_id, type, id) where from_bundle;
+create index assignments_from_bundle on assignments (tenant_id, id) where from_bundle;
+
 create table api_keys (
   tenant_id text not null references tenants,
   id text collate "C" not null,
