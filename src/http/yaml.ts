@@ -141,6 +141,9 @@ class Walk {
       if (value.includes('\u0000')) this.problem(pointer, 'a string holds NUL', at)
     } else if (typeof value === 'number') {
       if (!Number.isFinite(value)) this.problem(pointer, 'is no number that JSON knows', at)
+      else if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
+        this.problem(pointer, 'a whole number is beyond 2^53 - 1, where neighbours become one: write it as text', at)
+      }
     } else if (typeof value !== 'boolean' && value !== null && value !== undefined) {
       this.problem(pointer, 'is nothing that JSON knows', at)
     }
