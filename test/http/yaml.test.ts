@@ -81,6 +81,7 @@ function letters(names: string): string {
 
 /** Long enough to be read in parts. */
 // In front, since behind a literal block a comment is part of its text.
+// In front, since behind a literal block a comment is part of its text.
 const padded = (text: string) => `${'#'.repeat(70_000)}\n${text}`
 
 const read = (text: string) => {
