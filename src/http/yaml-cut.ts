@@ -20,7 +20,8 @@ const PART_ITEMS = 200
  *
  * In YAML nothing that belongs to an item may stand as far to the left as its dash. A text that the library would
  * read in spite of that (a quoted string that goes on at the margin) falls apart into parts that it refuses, so that
- * cutting can make a document unreadable but never another one. Undefined: it is not of this form.
+ * cutting can make a document unreadable but never another one; where a list was cut out, nothing may be left in `rest`,
+ * or it was no list at the top. Undefined: it is not of this form.
  */
 export function cut(text: string): Cut | undefined {
   const lines = text.split('\n')
@@ -34,9 +35,7 @@ export function cut(text: string): Cut | undefined {
     const name = /^([A-Za-z_]+):[ \t]*(#.*)?\r?$/.exec(line)?.[1]
     const indent = name === undefined ? undefined : indentOfList(lines, at)
     if (name === undefined || indent === undefined) continue
-    if (lists.some((list) => list.name === name)) return undefined
     const { parts, end } = partsOf(lines, at, indent)
-    if (depthOf(lines[end] ?? '') > 0) return undefined
     lists.push({ name, parts })
     for (; at < end; at++) rest.push('')
   }
