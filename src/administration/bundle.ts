@@ -16,6 +16,7 @@ export type { BundleDiff } from './bundle/diff.ts'
 export { type ReadBundle, SECTIONS, type Section } from './bundle/document.ts'
 export type { Exported, Part } from './bundle/export.ts'
 export { readBundle } from './bundle/read.ts'
+export { problemsAlone } from './bundle/references.ts'
 
 export interface BundleAdministration {
   /** Makes the tenant what the bundle declares, in one revision, or changes nothing and says all that is wrong. */
