@@ -88,6 +88,17 @@ class FakeTenant {
     return nodes
   }
 
+  /** The names of its rules, by nothing but the log. */
+  rules(revision_id: string): Set<string> {
+    const names = new Set<string>()
+    for (const { kind, key, after } of (this.histories.get(revision_id) ?? []).flatMap(({ changes }) => changes)) {
+      if (kind !== 'rule') continue
+      if (after === null) names.delete(key.name)
+      else names.add(key.name)
+    }
+    return names
+  }
+
   facts(revision_id: string, ref: EntityRef): EntityFacts {
     const nodes = this.entities(revision_id)
     return gatherFacts((type, id) => nodes.get(type, id), ref, [])
@@ -279,6 +290,22 @@ export function over(source: Source, options: Partial<SnapshotsOptions> = {}): S
 
 export function type(name: string, stored: 'maybe' | 'never'): LoggedChange {
   return { kind: 'type', key: { name }, operation: 'create', before: null, after: { name, stored } }
+}
+
+export function rule(name: string, more: object = {}): LoggedChange {
+  const after = {
+    name,
+    effect: 'allow' as const,
+    subjects: [{ any: true as const }],
+    actions: ['read'],
+    resources: [{ type: 'document' }],
+    ...more,
+  }
+  return { kind: 'rule', key: { name }, operation: 'create', before: null, after }
+}
+
+export function noRule(name: string): LoggedChange {
+  return { kind: 'rule', key: { name }, operation: 'delete', before: null, after: null }
 }
 
 export function settings(after: Settings): LoggedChange {
