@@ -192,7 +192,7 @@ function administer({ db }: OpenDatabase, trail: AuditTrail, snapshots: Snapshot
     announce: async (tenant, id, event) => {
       await trail.outbox.announce(tenant, id, event)
     },
-    applied: (tenant, revision) => snapshots.applied(tenant, revision),
+    applied: (tenant, revision, changes) => snapshots.applied(tenant, revision, changes),
     clock: () => new Date(),
     warn: (error) => logger.warn({ err: error }, 'the record of a change waits in the outbox'),
   })

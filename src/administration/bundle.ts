@@ -35,11 +35,14 @@ export function bundleAdministration({ db }: Parts, change: Changer): BundleAdmi
         await carryOut(at, plan)
         return outcome(at, warned(diffOf(plan, false), warnings))
       }),
-    rehearse: (write, bundle) =>
-      change(write, async (at) => {
+    async rehearse(write, bundle) {
+      const answer = await change(write, async (at) => {
         const { plan, warnings } = await checkedPlan(at, bundle)
         return outcome(at, warned(diffOf(plan, true), warnings))
-      }),
+      })
+      // Nothing was written that could be late.
+      return { ...answer, in_force: true }
+    },
     export: ({ tenant }, settings, take) => exportBundle(db, tenant, settings, take),
   }
 }

@@ -152,6 +152,17 @@ export function isUnavailable(error: unknown): boolean {
   return error instanceof Failure ? error.code === 'store_unavailable' : isOutage(error)
 }
 
+/** Whether a statement waited in vain for a row that another transaction holds. */
+export function isLockTimeout(error: unknown): boolean {
+  return sqlState(error instanceof Failure ? error.cause : error) === '55P03'
+}
+
+/** Whether a statement took longer than it may: a smaller one may come through. */
+export function isTimeout(error: unknown): boolean {
+  const cause = error instanceof Failure ? error.cause : error
+  return sqlState(cause) === '57014' || (cause instanceof Error && cause.message.includes('Query read timeout'))
+}
+
 /** The SQLSTATE of an error that Postgres answered with. */
 export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined
