@@ -4,10 +4,11 @@ import { acquireLock } from './audit/lock.ts'
 import { AuditTrail } from './audit/trail.ts'
 import type { Config } from './config.ts'
 import { Failure } from './failure.ts'
+import { Door } from './http/door.ts'
 import { addRoutes } from './http/routes.ts'
 import { createServer } from './http/server.ts'
 import { createPdp } from './pdp.ts'
-import { Opened } from './serve/closing.ts'
+import { CLOSE_MS, Opened } from './serve/closing.ts'
 import { showFigures } from './serve/figures.ts'
 import { journalRoot, keysFor, type Screen } from './serve/keys.ts'
 import { fillWithPreset } from './serve/preset.ts'
@@ -35,7 +36,7 @@ export interface Service {
 }
 
 const FACT_CONNECTIONS = 4
-const CLOSE_MS = 3_000
+const DOOR_MS = 3_000
 const SHIP_MS = 2_500
 /** A batch takes a fraction of it; a connection that hangs is given up after it, and shipping goes on. */
 const SHIPPING_QUERY_MS = 5_000
@@ -91,6 +92,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   })
 
   const app = await createServer({ logger, metrics, isClosing: () => state.isClosing })
+  const door = new Door(app)
   const authenticator = await addRoutes(app, {
     pdp: createPdp({ snapshots, trail, clock, metrics }),
     snapshots,
@@ -111,16 +113,18 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
         quarantinedRules: snapshots.quarantined,
       }),
   })
-  every(MINUTE, opened, () => authenticator.drain())
-  opened.add('door', () => Promise.race([app.close(), pause(CLOSE_MS, undefined, { ref: false })]))
+  opened.add('failed authentications', () => authenticator.drain('all'))
+  every(MINUTE, opened, () => authenticator.drain('past'))
+  opened.add('door', (ms) => door.close(Math.min(ms, DOOR_MS)))
   const address = await listen(app, config)
   return {
     url: address,
     async close() {
+      const until = Date.now() + CLOSE_MS
       state.isClosing = true
       logger.info('stopping')
       await pause(config.drainDelayMs)
-      await opened.close()
+      await opened.close(until - Date.now())
       logger.info('stopped')
     },
   }
@@ -181,7 +185,7 @@ async function openTrail(
     store: { ...auditStore(db), ...outboxStore(db) },
     log: logger,
   })
-  opened.add('audit trail', () => trail.stop(SHIP_MS))
+  opened.add('audit trail', (ms) => trail.stop(Math.min(ms, SHIP_MS)))
   return trail
 }
 

@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import {
   Kysely,
   type PostgresCursor,
@@ -8,6 +9,7 @@ import {
   sql,
 } from 'kysely'
 import pg from 'pg'
+import { atMost } from '../audit/limit.ts'
 import { Failure } from '../failure.ts'
 import type { Database } from './schema.ts'
 
@@ -31,6 +33,7 @@ export interface OpenDatabase {
   readonly db: Kysely<Database>
   /** For figures about the pool; queries go through `db`, whose connections heal. */
   readonly pool: pg.Pool
+  /** Says goodbye to the server; one that does not answer is left after a moment, with what it was asked. */
   close(): Promise<void>
 }
 
@@ -40,8 +43,10 @@ export interface OpenDatabase {
  */
 export function openDatabase(options: DatabaseOptions): OpenDatabase {
   const { url, name = 'verdict', size = 10, queryTimeout = 950, connectTimeout = 950 } = options
+  const sockets = new Set<Socket>()
   const pool = new pg.Pool({
     connectionString: url,
+    stream: () => tracked(sockets),
     application_name: name,
     max: size,
     connectionTimeoutMillis: connectTimeout,
@@ -65,11 +70,29 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     db,
     pool,
     async close() {
-      await db.destroy()
-      // Kysely leaves a pool alone that it never asked for a connection.
-      if (!pool.ended) await pool.end()
+      const ending = end(db, pool)
+      await atMost(GOODBYE_MS, ending)
+      for (const socket of sockets) socket.destroy()
+      await ending
     },
   }
+}
+
+/** A healthy server takes a few ms. */
+const GOODBYE_MS = 300
+
+async function end(db: Kysely<Database>, pool: pg.Pool): Promise<void> {
+  await db.destroy()
+  // Kysely leaves a pool alone that it never asked for a connection.
+  if (!pool.ended) await pool.end()
+}
+
+/** The driver can't be made to let go of a connection that hangs: it waits for the other side to say goodbye. */
+function tracked(sockets: Set<Socket>): Socket {
+  const socket = new Socket()
+  sockets.add(socket)
+  socket.once('close', () => sockets.delete(socket))
+  return socket
 }
 
 /**
