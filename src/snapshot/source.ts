@@ -18,8 +18,8 @@ export interface Source {
   revisions(tenants: readonly string[]): Promise<readonly TenantRevision[]>
   /** What happened after `revision`: about `limit` rows of the log, but always whole revisions, in order. */
   changesAfter(tenant: string, revision: number, limit: number): Promise<ChangesAfter>
-  /** The tenant that an API key belongs to. */
-  tenantOfApiKey(id: string): Promise<string | undefined>
+  /** The tenants that API keys belong to, by the keys' ids; what is no key is left out. */
+  tenantsOfApiKeys(ids: readonly string[]): Promise<ReadonlyMap<string, string>>
 }
 
 export type TenantStatus = 'active' | 'suspended' | 'deleted'

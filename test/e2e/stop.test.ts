@@ -4,6 +4,7 @@ import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { type Running, startProcess, stopProcess } from '../support/process.ts'
@@ -142,3 +143,15 @@ test.each(['0', '1'])(
   },
   120_000,
 )
+
+test('failed authentications that were only counted are recorded when it stops', async () => {
+  const env = { ...secrets, DATABASE_URL: database.url, VERDICT_DATA_DIR: await dataDirectory() }
+  const verdict = await startProcess(env)
+  const guesses = Array.from({ length: 15 }, () => askAt(verdict.url, 'GET /v1/rules', newKey()))
+  expect((await Promise.all(guesses)).map(({ status }) => status)).toEqual(Array(15).fill(401))
+  expect(await stopProcess(verdict)).toBe(0)
+  const { rows } = await sql<{ count: number | null }>`
+    select (convert_from(record, 'utf8')::jsonb #>> '{context,count}')::int as count from audit
+    where tenant_id = 'system' and type = 'authentication' order by count`.execute(database.db)
+  expect(rows.map(({ count }) => count)).toEqual([5, ...Array(10).fill(null)])
+}, 60_000)
