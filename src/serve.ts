@@ -110,6 +110,8 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
         clockSkew: state.skew,
         isAuditKept: trail.isKeeping,
         auditBacklog: trail.shipper.backlog,
+        auditBacklogAge: trail.journal.backlog.age,
+        tenantsRefused: trail.journal.tenantsRefused,
         quarantinedRules: snapshots.quarantined,
       }),
   })

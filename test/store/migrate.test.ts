@@ -169,7 +169,6 @@ describe("the service's role", () => {
     'truncate audit_writers',
     'drop function ensure_audit_partitions',
     'alter function keep_audit_writers() rename to another',
-    'grant delete on audit to current_user',
     'alter table audit owner to current_user',
     'create schema mine',
   ])('may not: %s', async (statement) => {
