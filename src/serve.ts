@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { v7 } from 'uuid'
 import { type Administration, createAdministration } from './administration.ts'
 import { acquireLock } from './audit/lock.ts'
 import { AuditTrail } from './audit/trail.ts'
@@ -15,7 +16,7 @@ import { fillWithPreset } from './serve/preset.ts'
 import { readinessOf } from './serve/readiness.ts'
 import { mismatchEvent } from './serve/security.ts'
 import { Snapshots } from './snapshot/snapshots.ts'
-import { auditStore } from './store/audit-log.ts'
+import { auditStore, presenceOf } from './store/audit-log.ts'
 import { bootstrap } from './store/bootstrap.ts'
 import { clockSkew } from './store/clock.ts'
 import { openDataDirectory } from './store/data-directory.ts'
@@ -178,10 +179,13 @@ async function openTrail(
   logger: Logger,
   opened: Opened,
 ): Promise<AuditTrail> {
-  const { db, close } = openDatabase({ url, name: 'verdict audit', size: 2, queryTimeout: SHIPPING_QUERY_MS })
+  const writer = v7()
+  const name = presenceOf(writer)
+  const { db, close } = openDatabase({ url, name, size: 2, queryTimeout: SHIPPING_QUERY_MS, isPresent: true })
   opened.add('audit database', close)
   const trail = await AuditTrail.open({
     root: journalRoot(dataDir),
+    writer,
     fsync: config.journalFsync,
     maxBytes: config.journalMaxBytes,
     store: { ...auditStore(db), ...outboxStore(db) },

@@ -65,6 +65,17 @@ Examples:
   In a pipeline, fail when somebody has changed what is under version control:
     $ verdict apply --dry-run policy/`
 
+export const journalShipHelp = `
+For a data directory whose process does not come back: a copy of it, a volume of a replica that is gone. (A process that
+starts on the directory ships what is left in it by itself.) DATABASE_URL names the database. What is there already is
+not repeated, so it may be run again; the files stay. A journal whose process lives is refused.
+
+Exit status: 0 everything is in the database; 1 something is not.
+
+Examples:
+  $ DATABASE_URL=postgres://verdict:…@db.internal:5432/verdict verdict journal ship /mnt/old-volume/data
+  0199a1c2-… 41250 of 41250 records are in the database, 1250 of them by this run`
+
 export const exportHelp = `
 What it prints makes another tenant the same, when it is applied there. Settings are in it for keys with pdp:admin.
 

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import type { ApplyOptions } from './apply.ts'
 import type { ExportOptions } from './export.ts'
-import { applyHelp, checkHelp, exportHelp, programHelp, serveHelp, testHelp } from './help.ts'
+import { applyHelp, checkHelp, exportHelp, journalShipHelp, programHelp, serveHelp, testHelp } from './help.ts'
 import { EXIT, type Io } from './io.ts'
+import type { ShipOptions } from './journal.ts'
 import { report } from './report.ts'
 import type { TestOptions } from './test.ts'
 
@@ -46,6 +47,18 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .command('migrate')
     .description('bring the database’s schema up to date, as its owner, and give the service’s role its rights')
     .action(async () => ended(await (await import('./migrate.ts')).migrateDatabase(io)))
+
+  program
+    .command('journal')
+    .description('what a process has recorded and the database may not have yet')
+    .command('ship')
+    .description('put the records of an orphaned journal into the database, each once')
+    .argument('<dir>', 'a data directory, the folder journal in it, or the folder of one writer')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', journalShipHelp)
+    .action(async (dir: string, options: ShipOptions) =>
+      ended(await (await import('./journal.ts')).shipJournal(dir, options, io)),
+    )
 
   program
     .command('check')

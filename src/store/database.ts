@@ -19,6 +19,8 @@ export interface DatabaseOptions {
   readonly name?: string
   /** Connections at most. */
   readonly size?: number
+  /** Keeps a connection while there is nothing to do: others see by its name who is there. */
+  readonly isPresent?: boolean
   /** How long a statement may take, in ms. Longer for migrations and bulk loads, never unbounded. */
   readonly queryTimeout?: number
   /** How long to wait for a connection, a free one or a new one, in ms. */
@@ -49,6 +51,7 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     stream: () => tracked(sockets),
     application_name: name,
     max: size,
+    min: options.isPresent === true ? 1 : 0,
     connectionTimeoutMillis: connectTimeout,
     query_timeout: queryTimeout,
     // The server gives up a little earlier than the driver, so that a slow statement costs no connection.
