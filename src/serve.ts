@@ -1,20 +1,22 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { v7 } from 'uuid'
 import { type Administration, createAdministration } from './administration.ts'
 import { acquireLock } from './audit/lock.ts'
 import { AuditTrail } from './audit/trail.ts'
 import type { Config } from './config.ts'
 import { Failure } from './failure.ts'
+import { Door } from './http/door.ts'
 import { addRoutes } from './http/routes.ts'
 import { createServer } from './http/server.ts'
 import { createPdp } from './pdp.ts'
-import { Opened } from './serve/closing.ts'
+import { CLOSE_MS, Opened } from './serve/closing.ts'
 import { showFigures } from './serve/figures.ts'
 import { journalRoot, keysFor, type Screen } from './serve/keys.ts'
 import { fillWithPreset } from './serve/preset.ts'
 import { readinessOf } from './serve/readiness.ts'
 import { mismatchEvent } from './serve/security.ts'
 import { Snapshots } from './snapshot/snapshots.ts'
-import { auditStore } from './store/audit-log.ts'
+import { auditStore, presenceOf } from './store/audit-log.ts'
 import { bootstrap } from './store/bootstrap.ts'
 import { clockSkew } from './store/clock.ts'
 import { openDataDirectory } from './store/data-directory.ts'
@@ -35,7 +37,7 @@ export interface Service {
 }
 
 const FACT_CONNECTIONS = 4
-const CLOSE_MS = 3_000
+const DOOR_MS = 3_000
 const SHIP_MS = 2_500
 /** A batch takes a fraction of it; a connection that hangs is given up after it, and shipping goes on. */
 const SHIPPING_QUERY_MS = 5_000
@@ -91,6 +93,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   })
 
   const app = await createServer({ logger, metrics, isClosing: () => state.isClosing })
+  const door = new Door(app)
   const authenticator = await addRoutes(app, {
     pdp: createPdp({ snapshots, trail, clock, metrics }),
     snapshots,
@@ -108,19 +111,23 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
         clockSkew: state.skew,
         isAuditKept: trail.isKeeping,
         auditBacklog: trail.shipper.backlog,
+        auditBacklogAge: trail.journal.backlog.age,
+        tenantsRefused: trail.journal.tenantsRefused,
         quarantinedRules: snapshots.quarantined,
       }),
   })
-  every(MINUTE, opened, () => authenticator.drain())
-  opened.add('door', () => Promise.race([app.close(), pause(CLOSE_MS, undefined, { ref: false })]))
+  opened.add('failed authentications', () => authenticator.drain('all'))
+  every(MINUTE, opened, () => authenticator.drain('past'))
+  opened.add('door', (ms) => door.close(Math.min(ms, DOOR_MS)))
   const address = await listen(app, config)
   return {
     url: address,
     async close() {
+      const until = Date.now() + CLOSE_MS
       state.isClosing = true
       logger.info('stopping')
       await pause(config.drainDelayMs)
-      await opened.close()
+      await opened.close(until - Date.now())
       logger.info('stopped')
     },
   }
@@ -172,16 +179,19 @@ async function openTrail(
   logger: Logger,
   opened: Opened,
 ): Promise<AuditTrail> {
-  const { db, close } = openDatabase({ url, name: 'verdict audit', size: 2, queryTimeout: SHIPPING_QUERY_MS })
+  const writer = v7()
+  const name = presenceOf(writer)
+  const { db, close } = openDatabase({ url, name, size: 2, queryTimeout: SHIPPING_QUERY_MS, isPresent: true })
   opened.add('audit database', close)
   const trail = await AuditTrail.open({
     root: journalRoot(dataDir),
+    writer,
     fsync: config.journalFsync,
     maxBytes: config.journalMaxBytes,
     store: { ...auditStore(db), ...outboxStore(db) },
     log: logger,
   })
-  opened.add('audit trail', () => trail.stop(SHIP_MS))
+  opened.add('audit trail', (ms) => trail.stop(Math.min(ms, SHIP_MS)))
   return trail
 }
 

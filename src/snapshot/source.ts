@@ -28,8 +28,8 @@ export interface Source {
   changesAfter(tenant: string, revision: number, limit: number): Promise<ChangesAfter>
   /** A part of one revision's changes, in order, from `place` on. Without `policy`, only those that no index takes. */
   changesOf(tenant: string, revision: number, place: number, policy: boolean): Promise<ChangesOf>
-  /** The tenant that an API key belongs to. */
-  tenantOfApiKey(id: string): Promise<string | undefined>
+  /** The tenants that API keys belong to, by the keys' ids; what is no key is left out. */
+  tenantsOfApiKeys(ids: readonly string[]): Promise<ReadonlyMap<string, string>>
 }
 
 /** What an index is made of, as JSON: its reader parses it when its time comes. */

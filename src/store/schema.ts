@@ -52,6 +52,7 @@ export interface Database {
   audit_writers: { writer: string; position: Generated<number>; started_at: GeneratedInstant; closed_at: Date | null }
   audit_outbox: { tenant_id: string; id: string; writer: string | null; event: string; created_at: GeneratedInstant }
   audit: AuditTable
+  audit_pruned: AuditPrunedTable
 }
 
 type Json<T> = JSONColumnType<T & object, string, string>
@@ -136,6 +137,19 @@ interface PolicyChangeTable {
   before: NullableJson
   after: NullableJson
   at: GeneratedInstant
+}
+
+interface AuditPrunedTable {
+  id: string
+  partition: string
+  writer: string
+  first_seq: number
+  next_seq: number
+  records: number
+  pruned_at: GeneratedInstant
+  pruned_by: Generated<string>
+  statement: string
+  signed: string | null
 }
 
 interface AuditTable {

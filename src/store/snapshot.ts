@@ -34,7 +34,7 @@ export function snapshotSource(db: Kysely<Database>): Source {
     revisions: (tenants) => revisions(db, tenants),
     changesAfter: (tenant, revision, limit) => changesAfter(db, tenant, revision, limit),
     changesOf: (tenant, revision, place, policy) => paged(() => changesOf(db, tenant, revision, place, policy)),
-    tenantOfApiKey: (id) => tenantOfApiKey(db, id),
+    tenantsOfApiKeys: (ids) => tenantsOfApiKeys(db, ids),
   }
 }
 
@@ -159,7 +159,8 @@ function group(rows: readonly LoggedRow[]): Revision[] {
   return revisions
 }
 
-async function tenantOfApiKey(db: Kysely<Database>, id: string): Promise<string | undefined> {
-  const row = await db.selectFrom('api_key_index').select('tenant_id').where('id', '=', id).executeTakeFirst()
-  return row?.tenant_id
+async function tenantsOfApiKeys(db: Kysely<Database>, ids: readonly string[]): Promise<Map<string, string>> {
+  const { rows } = await sql<{ id: string; tenant_id: string }>`
+    select id, tenant_id from api_key_index where id = any(${ids})`.execute(db)
+  return new Map(rows.map(({ id, tenant_id }) => [id, tenant_id]))
 }

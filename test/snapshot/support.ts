@@ -149,7 +149,7 @@ export class FakeDatabase implements Source {
     revisions: 0,
     changesAfter: 0,
     changesOf: 0,
-    tenantOfApiKey: 0,
+    tenantsOfApiKeys: 0,
   }
   pace: (statement: Statement) => Promise<void> = () => Promise.resolve()
   away = false
@@ -259,10 +259,12 @@ export class FakeDatabase implements Source {
     })
   }
 
-  tenantOfApiKey(id: string) {
-    return this.#run('tenantOfApiKey', () => {
-      for (const tenant of this.tenants.values()) if (tenant.keys().some((each) => each.id === id)) return tenant.id
-      return undefined
+  tenantsOfApiKeys(ids: readonly string[]) {
+    return this.#run('tenantsOfApiKeys', () => {
+      const homes = [...this.tenants.values()].flatMap((tenant) =>
+        tenant.keys().map(({ id }) => [id, tenant.id] as const),
+      )
+      return new Map(homes.filter(([id]) => ids.includes(id)))
     })
   }
 
