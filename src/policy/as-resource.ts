@@ -14,7 +14,7 @@ export class AsResource {
     this.#of = facts
     this.#stamp = index.stamp
     const { ancestors, ids } = index.shared
-    const keys = new Set<Key>()
+    const keys: Key[] = []
     ancestors.collect(facts, facts.ancestors, keys)
     ids.get(facts.type)?.collect(facts.id, keys)
     if (facts.type !== '*') ids.get('*')?.collect(facts.id, keys)

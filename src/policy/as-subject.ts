@@ -1,6 +1,8 @@
 import type { GivenAssignment } from './change.ts'
 import type { EntityFacts } from './entity-graph.ts'
+import type { Key } from './key.ts'
 import { KeySet } from './key-set.ts'
+import type { EntityRef } from './model.ts'
 import type { PolicyIndex } from './policy-index.ts'
 import type { RoleNode } from './roles.ts'
 
@@ -14,37 +16,36 @@ type Assigned = RoleNode | string
 export class AsSubject {
   /** Itself, its ancestors and its roles, where rules name them, and "any". */
   readonly keys: KeySet
-  readonly roles: ReadonlySet<RoleNode>
-  /** Derived roles that name one of them. */
-  readonly derivable: ReadonlySet<RoleNode>
+  readonly #roles: readonly RoleNode[]
   readonly #of: EntityFacts
   readonly #stamp: object
   // The time in which no assignment begins or ends: `[from, until)`.
   #from = Number.NEGATIVE_INFINITY
   #until = Number.POSITIVE_INFINITY
-  readonly #unnamed = new Set<string>()
-  readonly #scoped = new Scoped()
+  #unnamed: string[] | undefined
+  #scoped: Scoped | undefined
   #names: readonly string[] | undefined
+  #derivable: readonly RoleNode[] | undefined
 
-  constructor(index: PolicyIndex, facts: EntityFacts, now: number) {
+  /** `at`: the number of a decision, by which the keys are told apart that have been met. */
+  constructor(index: PolicyIndex, facts: EntityFacts, now: number, at: number) {
     this.#of = facts
     this.#stamp = index.stamp
     const { any, subjects, roles } = index.shared
-    const keys = new Set([any])
+    const keys: Key[] = [any]
     subjects.collect(facts, facts.ancestors, keys)
-    const held = new Set<RoleNode>()
+    const held: RoleNode[] = []
     for (const assignment of facts.assignments) {
       const standing = inForce(assignment, now)
       this.#narrow(assignment, standing, now)
       if (standing !== 'in_force') continue
-      const role = roles.get(assignment.role) ?? assignment.role
-      if (assignment.within !== undefined) this.#scoped.add(assignment.within, role)
-      else if (typeof role === 'string') this.#unnamed.add(role)
-      else for (const reached of roles.closure(role)) held.add(reached)
+      const role = roles.get(assignment.role)
+      if (assignment.within !== undefined) this.#scope(assignment.within, role ?? assignment.role)
+      else if (role === undefined) this.#unname(assignment.role)
+      else reach(roles.closure(role), at, held)
     }
-    this.roles = held
-    for (const role of held) keys.add(role)
-    this.derivable = roles.derived > 0 ? new Set([...held].flatMap(({ derives }) => [...derives])) : NONE
+    for (const role of held) keys.push(role)
+    this.#roles = held
     this.keys = new KeySet(keys, index.rules.limits.marked)
   }
 
@@ -55,13 +56,29 @@ export class AsSubject {
 
   /** The names of its roles, in order. */
   get names(): readonly string[] {
-    this.#names ??= [...[...this.roles].map(({ name }) => name), ...this.#unnamed].sort()
+    this.#names ??= [...new Set([...this.#roles.map(({ name }) => name), ...(this.#unnamed ?? [])])].sort()
     return this.#names
+  }
+
+  /** Derived roles that name one of its roles. */
+  get derivable(): readonly RoleNode[] {
+    this.#derivable ??= [...new Set(this.#roles.flatMap(({ derives }) => [...derives]))]
+    return this.#derivable
   }
 
   /** Its roles for this resource alone. */
   rolesWithin(resource: EntityFacts): readonly Assigned[] {
-    return this.#scoped.isEmpty ? NOTHING : this.#scoped.within(resource)
+    return this.#scoped === undefined ? NOTHING : this.#scoped.within(resource)
+  }
+
+  #scope(within: EntityRef, role: Assigned): void {
+    this.#scoped ??= new Scoped()
+    this.#scoped.add(within, role)
+  }
+
+  #unname(role: string): void {
+    this.#unnamed ??= []
+    this.#unnamed.push(role)
   }
 
   #narrow({ valid_from, valid_until }: GivenAssignment, standing: Standing, now: number): void {
@@ -75,25 +92,26 @@ export class AsSubject {
   }
 }
 
-const NONE: ReadonlySet<RoleNode> = new Set()
 const NOTHING: readonly Assigned[] = Object.freeze([])
+
+function reach(roles: readonly RoleNode[], at: number, held: RoleNode[]): void {
+  for (const role of roles) {
+    if (role.heldAt === at) continue
+    role.heldAt = at
+    held.push(role)
+  }
+}
 
 /** Roles that hold for a resource and what is in it. */
 class Scoped {
   readonly #byType = new Map<string, Map<string, Assigned[]>>()
-  #size = 0
 
-  get isEmpty(): boolean {
-    return this.#size === 0
-  }
-
-  add({ type, id }: { readonly type: string; readonly id: string }, role: Assigned): void {
+  add({ type, id }: EntityRef, role: Assigned): void {
     const ofType = this.#byType.get(type) ?? new Map<string, Assigned[]>()
     this.#byType.set(type, ofType)
     const roles = ofType.get(id)
     if (roles === undefined) ofType.set(id, [role])
     else roles.push(role)
-    this.#size++
   }
 
   within(resource: EntityFacts): readonly Assigned[] {

@@ -33,8 +33,8 @@ export class EntityKeys {
     if (ofType.isEmpty) this.#byType.delete(key.type)
   }
 
-  /** Adds those of an entity and its ancestors. */
-  collect(entity: EntityRef, ancestors: readonly EntityRef[], into: Set<Key>): void {
+  /** Pushes those of an entity and its ancestors. */
+  collect(entity: EntityRef, ancestors: readonly EntityRef[], into: Key[]): void {
     if (this.#byType.size === 0) return
     this.#collectOne(entity, into)
     for (const ancestor of ancestors) this.#collectOne(ancestor, into)
@@ -45,8 +45,8 @@ export class EntityKeys {
     for (const ofType of this.#byType.values()) yield* ofType.keys()
   }
 
-  #collectOne({ type, id }: EntityRef, into: Set<Key>): void {
+  #collectOne({ type, id }: EntityRef, into: Key[]): void {
     const key = this.#byType.get(type)?.find(id)
-    if (key !== undefined) into.add(key)
+    if (key !== undefined) into.push(key)
   }
 }

@@ -42,16 +42,13 @@ export class IdKeys {
     else this.#middles.remove(key.text)
   }
 
-  /** Adds the keys that an id holds. */
-  collect(id: string, into: Set<Key>): void {
+  /** Pushes the keys that an id holds. */
+  collect(id: string, into: Key[]): void {
     const whole = this.#whole.find(id)
-    if (whole !== undefined) into.add(whole)
+    if (whole !== undefined) into.push(whole)
     this.#beginnings.collect(id, into)
     this.#endings.collect(id, into)
-    if (this.#middles.isEmpty) return
-    const found: Key[] = []
-    for (let at = 0; at < id.length; at++) this.#middles.collect(id, at, found)
-    for (const key of found) into.add(key)
+    if (!this.#middles.isEmpty) this.#collectMiddles(id, into)
   }
 
   /** All of them; see `KeyTable.keys`. */
@@ -60,6 +57,13 @@ export class IdKeys {
     yield* this.#beginnings.keys()
     yield* this.#endings.keys()
     yield* this.#middles.values()
+  }
+
+  #collectMiddles(id: string, into: Key[]): void {
+    const found: Key[] = []
+    for (let at = 0; at < id.length; at++) this.#middles.collect(id, at, found)
+    // A literal may stand in an id more than once.
+    for (const key of new Set(found)) into.push(key)
   }
 
   #takeWhole(id: string): Key {
@@ -138,7 +142,7 @@ class PartTable {
     this.#lengths.remove(key.text.length)
   }
 
-  collect(text: string, into: Set<Key>): void {
+  collect(text: string, into: Key[]): void {
     const step = this.#fromEnd ? -1 : 1
     let place = this.#fromEnd ? text.length - 1 : 0
     let hash = SEED
@@ -147,7 +151,7 @@ class PartTable {
       if (length > text.length) return
       for (; done < length; done++, place += step) hash = mixed(hash, text.charCodeAt(place))
       const key = this.#keys.findPart(text, length, hash)
-      if (key !== undefined) into.add(key)
+      if (key !== undefined) into.push(key)
     }
   }
 

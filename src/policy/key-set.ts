@@ -18,9 +18,9 @@ export class KeySet {
   #inMaps: Map<BySubject, readonly Key[]> | undefined
 
   /** `few`: how many are marked. */
-  constructor(keys: ReadonlySet<Key>, few: number) {
-    this.all = [...keys]
-    this.#members = keys.size > few ? keys : undefined
+  constructor(keys: readonly Key[], few: number) {
+    this.all = keys
+    this.#members = keys.length > few ? new Set(keys) : undefined
   }
 
   /** Marks the keys with the number of a decision, where they are few. */

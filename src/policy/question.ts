@@ -12,7 +12,14 @@ import type { AccessRequest, Properties } from './model.ts'
 import type { PolicyIndex } from './policy-index.ts'
 import { effectiveProperties } from './properties.ts'
 import type { RoleNode } from './roles.ts'
-import { ActionView, type ResourceSource, ResourceView, type Scope, type SubjectSource, SubjectView } from './scope.ts'
+import {
+  ActionView,
+  RequestScope,
+  type ResourceSource,
+  ResourceView,
+  type SubjectSource,
+  SubjectView,
+} from './scope.ts'
 
 /** One request with its facts, as rules and conditions look at it. Marks the keys that hold for it when it is made. */
 export class Question implements Wanted, SubjectSource, ResourceSource {
@@ -33,7 +40,7 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
   #rolesBesides: readonly string[] = NONE
   #rolesErred = false
   #roles: readonly string[] | undefined
-  #scope: Scope | undefined
+  #scope: RequestScope | undefined
   #subjectProperties: Properties | undefined
   #resourceProperties: Properties | undefined
 
@@ -47,7 +54,7 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
     this.#facts = facts
     this.#request = request
     this.#budget = budget
-    const asSubject = asSubjectOf(index, facts.subject, now)
+    const asSubject = asSubjectOf(index, facts.subject, now, this.at)
     this.#asSubject = asSubject
     this.subject = asSubject.keys
     this.resource = asResourceOf(index, facts.resource).keys
@@ -71,15 +78,17 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
   }
 
   /** What conditions read. */
-  scope(): Scope {
-    this.#scope ??= {
-      subject: new SubjectView(this),
-      action: new ActionView(this.action, this.#request.action.properties ?? NO_PROPERTIES),
-      resource: new ResourceView(this),
-      context: this.#request.context ?? NO_PROPERTIES,
-      now: new Date(this.now),
-      levels: this.#index.settings.levels,
-    }
+  scope(): RequestScope {
+    this.#scope ??= new RequestScope(
+      {
+        subject: new SubjectView(this),
+        action: new ActionView(this.action, this.#request.action.properties ?? NO_PROPERTIES),
+        resource: new ResourceView(this),
+        context: this.#request.context ?? NO_PROPERTIES,
+        levels: this.#index.settings.levels,
+      },
+      this.now,
+    )
     return this.#scope
   }
 
@@ -199,10 +208,10 @@ const NONE: readonly string[] = Object.freeze([])
 const NO_KEYS: readonly Key[] = Object.freeze([])
 const NO_ROLES: readonly RoleNode[] = Object.freeze([])
 
-function asSubjectOf(index: PolicyIndex, facts: EntityFacts, now: number): AsSubject {
+function asSubjectOf(index: PolicyIndex, facts: EntityFacts, now: number, at: number): AsSubject {
   const { asSubject } = facts
   if (asSubject?.holds(index, facts, now)) return asSubject
-  const made = new AsSubject(index, facts, now)
+  const made = new AsSubject(index, facts, now, at)
   facts.asSubject = made
   return made
 }

@@ -138,7 +138,7 @@ class Walk {
       subjectProperties: () => this.#question.subjectProperties(),
       subjectRoles: () => roles,
     })
-    return { ...scope, subject }
+    return scope.about(subject)
   }
 }
 
