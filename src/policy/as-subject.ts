@@ -19,9 +19,8 @@ export class AsSubject {
   readonly #roles: readonly RoleNode[]
   readonly #of: EntityFacts
   readonly #stamp: object
-  // The time in which no assignment begins or ends: `[from, until)`.
-  #from = Number.NEGATIVE_INFINITY
-  #until = Number.POSITIVE_INFINITY
+  // None of its assignments begins or ends while it lasts.
+  readonly #moment: Moment
   #unnamed: string[] | undefined
   #scoped: Scoped | undefined
   #names: readonly string[] | undefined
@@ -30,15 +29,14 @@ export class AsSubject {
   /** `at`: the number of a decision, by which the keys are told apart that have been met. */
   constructor(index: PolicyIndex, facts: EntityFacts, now: number, at: number) {
     this.#of = facts
+    this.#moment = new Moment(now)
     this.#stamp = index.stamp
     const { any, subjects, roles } = index.shared
     const keys: Key[] = [any]
     subjects.collect(facts, facts.ancestors, keys)
     const held: RoleNode[] = []
     for (const assignment of facts.assignments) {
-      const standing = inForce(assignment, now)
-      this.#narrow(assignment, standing, now)
-      if (standing !== 'in_force') continue
+      if (inForce(assignment, this.#moment) !== 'in_force') continue
       const role = roles.get(assignment.role)
       if (assignment.within !== undefined) this.#scope(assignment.within, role ?? assignment.role)
       else if (role === undefined) this.#unname(assignment.role)
@@ -51,7 +49,7 @@ export class AsSubject {
 
   /** Whether it still says what the entity is to the index. */
   holds(index: PolicyIndex, facts: EntityFacts, now: number): boolean {
-    return this.#stamp === index.stamp && this.#of === facts && now >= this.#from && now < this.#until
+    return this.#stamp === index.stamp && this.#of === facts && this.#moment.lasts(now)
   }
 
   /** The names of its roles, in order. */
@@ -79,16 +77,6 @@ export class AsSubject {
   #unname(role: string): void {
     this.#unnamed ??= []
     this.#unnamed.push(role)
-  }
-
-  #narrow({ valid_from, valid_until }: GivenAssignment, standing: Standing, now: number): void {
-    if (standing === 'built_in') return
-    for (const text of [valid_from, valid_until]) {
-      if (typeof text !== 'string') continue
-      const instant = Date.parse(text)
-      if (instant > now) this.#until = Math.min(this.#until, instant)
-      else if (instant <= now) this.#from = Math.max(this.#from, instant)
-    }
   }
 }
 
@@ -126,12 +114,42 @@ class Scoped {
 
 export type Standing = 'in_force' | 'built_in' | 'not_yet' | 'expired'
 
-/** Whether an assignment counts at this time (ms), and if not, why. */
-export function inForce({ role, valid_from, valid_until }: GivenAssignment, now: number): Standing {
+/** A time, in ms, and `[from, until)`: how long what is told of instants by it stays true. */
+export class Moment {
+  readonly now: number
+  from = Number.NEGATIVE_INFINITY
+  until = Number.POSITIVE_INFINITY
+
+  constructor(now: number) {
+    this.now = now
+  }
+
+  lasts(now: number): boolean {
+    return this.from <= now && now < this.until
+  }
+
+  // An instant that cannot be read (NaN) has not come and will not come.
+
+  hasCome(text: string): boolean {
+    return this.#noted(Date.parse(text)) <= this.now
+  }
+
+  isToCome(text: string): boolean {
+    return this.#noted(Date.parse(text)) > this.now
+  }
+
+  #noted(instant: number): number {
+    if (instant > this.now) this.until = Math.min(this.until, instant)
+    else if (instant <= this.now) this.from = Math.max(this.from, instant)
+    return instant
+  }
+}
+
+/** Whether an assignment counts at this moment, and if not, why. */
+export function inForce({ role, valid_from, valid_until }: GivenAssignment, moment: Moment): Standing {
   // Verdict's own roles count for its own guard, never for a decision about a tenant's resources.
   if (role.startsWith('pdp:')) return 'built_in'
-  // Written so that an instant that cannot be read (NaN) grants nothing.
-  if (typeof valid_from === 'string' && !(now >= Date.parse(valid_from))) return 'not_yet'
-  if (typeof valid_until === 'string' && !(now < Date.parse(valid_until))) return 'expired'
+  if (typeof valid_from === 'string' && !moment.hasCome(valid_from)) return 'not_yet'
+  if (typeof valid_until === 'string' && !moment.isToCome(valid_until)) return 'expired'
   return 'in_force'
 }

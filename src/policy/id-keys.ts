@@ -6,7 +6,7 @@ import { type Literal, literalsOf, type Pattern } from './pattern.ts'
 import { Radix } from './radix.ts'
 
 // As many patterns may share a literal before another of theirs is looked for that is rarer.
-const FEW = 16
+const FEW = 2
 
 /**
  * The ids of one type of resource, as rules name them. An id is a key, and so is a literal that patterns have: what such

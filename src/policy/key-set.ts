@@ -13,36 +13,39 @@ const REMEMBERED = 1000
 export class KeySet {
   /** Each once. */
   readonly all: readonly Key[]
-  readonly #members: ReadonlySet<Key> | undefined
+  readonly #isLarge: boolean
+  #members: ReadonlySet<Key> | undefined
   #atSites: Map<readonly Site[], readonly Key[]> | undefined
   #inMaps: Map<BySubject, readonly Key[]> | undefined
 
   /** `few`: how many are marked. */
   constructor(keys: readonly Key[], few: number) {
     this.all = keys
-    this.#members = keys.length > few ? new Set(keys) : undefined
+    this.#isLarge = keys.length > few
   }
 
   /** Marks the keys with the number of a decision, where they are few. */
   mark(at: number): void {
-    if (this.#members === undefined) for (const key of this.all) key.heldAt = at
+    if (!this.#isLarge) for (const key of this.all) key.heldAt = at
   }
 
   /** Where they are many: they are not marked. */
   has(key: Key): boolean {
-    return this.#members?.has(key) === true
+    if (!this.#isLarge) return false
+    this.#members ??= new Set(this.all)
+    return this.#members.has(key)
   }
 
   /** Those by which some rule at these sites is found, or more. */
   at(sites: readonly Site[]): readonly Key[] {
-    if (this.#members === undefined) return this.all
+    if (!this.#isLarge) return this.all
     this.#atSites ??= new Map()
     return remembered(this.#atSites, sites, () => this.all.filter((key) => key.isAt(sites)))
   }
 
   /** Those for which the map has rules, or more. */
   among(map: BySubject): readonly Key[] {
-    if (this.#members === undefined) return this.all
+    if (!this.#isLarge) return this.all
     this.#inMaps ??= new Map()
     return remembered(this.#inMaps, map, () => this.all.filter((key) => map.get(key) !== undefined))
   }

@@ -1,5 +1,5 @@
 import { AsResource } from './as-resource.ts'
-import { AsSubject, inForce, type Standing } from './as-subject.ts'
+import { AsSubject, inForce, Moment, type Standing } from './as-subject.ts'
 import type { Budget } from './budget.ts'
 import type { Wanted } from './candidate.ts'
 import { Fault } from './cel-values.ts'
@@ -226,7 +226,7 @@ function asResourceOf(index: PolicyIndex, facts: EntityFacts): AsResource {
 
 /** Whether an assignment counts in a decision about this resource at this time (ms), and if not, why. */
 export function standingOf(assignment: GivenAssignment, resource: EntityFacts, now: number): Standing | 'elsewhere' {
-  const standing = inForce(assignment, now)
+  const standing = inForce(assignment, new Moment(now))
   if (standing !== 'in_force' || assignment.within === undefined) return standing
   return isWithin(resource, assignment.within) ? 'in_force' : 'elsewhere'
 }
