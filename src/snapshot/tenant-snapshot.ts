@@ -102,11 +102,12 @@ export class TenantSnapshot implements Filled {
   facts(ref: EntityRef, missing: EntityRef[], fills?: ReadonlySet<Fill>): EntityFacts {
     const lookup = fills === undefined || fills.size === 0 ? this.lookup : this.#lookupWith(fills)
     const node = lookup(ref.type, ref.id)
-    const hasParents = node !== undefined && node.parents.length > 0
+    // Of an entity that is in nothing and holds nothing, there is nothing to gather.
+    const isKept = node !== undefined && node.parents.length + node.assignments.length > 0
     const before = missing.length
-    const facts = (hasParents ? this.#gathered.get(node) : undefined) ?? gatherFacts(lookup, ref, missing)
+    const facts = (isKept ? this.#gathered.get(node) : undefined) ?? gatherFacts(lookup, ref, missing)
     if (missing.length > before) return facts
-    if (hasParents) this.#keep(node, facts)
+    if (isKept) this.#keep(node, facts)
     // What had to be loaded first was counted as missing.
     if (lookup === this.lookup) this.#cache.hits++
     return facts
