@@ -58,10 +58,10 @@ describe('revisions', () => {
 
   test('a write that is committed and not in force yet is no failure, and says so', async () => {
     bench.inForce = false
-    const late = await bench.administration.roles.put(by(), { name: 'late' })
+    const late = await bench.administration.roles.put(by(), { name: 'tardy' })
     bench.inForce = true
-    expect(late).toMatchObject({ status: 201, in_force: false, body: { name: 'late' } })
-    expect(await bench.administration.roles.put(by(), { name: 'late' })).toMatchObject({
+    expect(late).toMatchObject({ status: 201, in_force: false, body: { name: 'tardy' } })
+    expect(await bench.administration.roles.put(by(), { name: 'tardy' })).toMatchObject({
       in_force: true,
       revision: late.revision,
       recorded: false,
