@@ -3,6 +3,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ run(args: readonly string
   conditions: () => import('./conditions.ts'),
   decide: () => import('./decide.ts'),
   http: () => import('./http.ts'),
+  load: () => import('./load.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

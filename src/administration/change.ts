@@ -10,7 +10,7 @@ import type { Database } from '../store/schema.ts'
 import { lockTenant, type Tenant } from '../store/tenants.ts'
 import { checkAuthority } from './authority.ts'
 import { recordsOf } from './record.ts'
-import { tenantBusy, Turns } from './turns.ts'
+import { Turns, tenantBusy } from './turns.ts'
 import type { Answer, Parts, Write } from './write.ts'
 
 /** A write under way: inside its transaction, with the tenant's row held. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
+import type { Parts } from '../../src/administration/write.ts'
 import { type Administration, createAdministration, type Write } from '../../src/administration.ts'
 import { Failure, type FailureCode } from '../../src/failure.ts'
 import type { Database } from '../../src/store/schema.ts'
@@ -16,6 +17,11 @@ export interface Bench {
   /** What went wrong without undoing anything. */
   readonly warnings: unknown[]
   readonly waited: { tenant: string; revision: number }[]
+  /** Whether what is written is in force in time. */
+  inForce: boolean
+  readonly url: string
+  /** The same administration over other connections. */
+  on(db: Kysely<Database>): Administration
   /** The clock; it can be set. */
   now: Date
   /** What announcing does instead of noting. */
@@ -27,22 +33,23 @@ const WRITER = '01990000-0000-7000-8000-000000000000'
 
 /** A database of its own with the tenants `system` and `acme`, and administration on it. */
 export async function openBench(): Promise<Bench> {
-  const { db, close } = await freshDatabase()
+  const { db, url, close } = await freshDatabase()
   await sql`insert into tenants (id, name) values ('system', 'System'), ('acme', 'Acme'), ('other', 'Other')`.execute(
     db,
   )
   await sql`insert into audit_writers (writer) values (${WRITER})`.execute(db)
-  const bench: Omit<Bench, 'administration'> = {
+  const bench: Omit<Bench, 'administration' | 'on'> = {
     db,
     announced: [],
     warnings: [],
     waited: [],
+    inForce: true,
+    url,
     now: new Date('2026-01-02T03:04:05.678Z'),
     announce: null,
     close,
   }
-  const administration = createAdministration({
-    db,
+  const parts: Omit<Parts, 'db'> = {
     writer: WRITER,
     announce: async (tenant, id, event) => {
       if (bench.announce !== null) return bench.announce(tenant, id, event)
@@ -50,12 +57,13 @@ export async function openBench(): Promise<Bench> {
     },
     applied: async (tenant, revision) => {
       bench.waited.push({ tenant, revision })
-      return true
+      return bench.inForce
     },
     clock: () => bench.now,
     warn: (error) => bench.warnings.push(error),
-  })
-  return Object.assign(bench, { administration })
+  }
+  const on = (given: Kysely<Database>) => createAdministration({ db: given, ...parts })
+  return Object.assign(bench, { administration: on(db), on })
 }
 
 /** A write of `acme` by its admin, unless something else is said. */
