@@ -13,8 +13,8 @@ import type {
   StoredEntity,
   TenantRevision,
 } from '../snapshot/source.ts'
-import { limited } from './limited.ts'
 import { entityColumns, joinEntity } from './entity-nodes.ts'
+import { limited } from './limited.ts'
 import type { Database } from './schema.ts'
 import { fits, readEntities, readPolicy } from './tenant-pages.ts'
 

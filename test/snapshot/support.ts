@@ -229,9 +229,7 @@ export class FakeDatabase implements Source {
   }
 
   revisions(ids: readonly string[]) {
-    return this.#run('revisions', () =>
-      ids.flatMap((id) => this.#standing(id) ?? []),
-    )
+    return this.#run('revisions', () => ids.flatMap((id) => this.#standing(id) ?? []))
   }
 
   changesAfter(id: string, revision: number, limit: number) {
