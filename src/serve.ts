@@ -203,6 +203,7 @@ function administer({ db }: OpenDatabase, trail: AuditTrail, snapshots: Snapshot
       await trail.outbox.announce(tenant, id, event)
     },
     applied: (tenant, revision, changes) => snapshots.applied(tenant, revision, changes),
+    vagueRules: (tenant, revision) => snapshots.vagueRules(tenant, revision),
     clock: () => new Date(),
     warn: (error) => logger.warn({ err: error }, 'the record of a change waits in the outbox'),
   })

@@ -1,6 +1,7 @@
 import type { Transaction } from 'kysely'
 import { Failure } from '../failure.ts'
 import type { PolicyChange } from '../policy/change.ts'
+import type { VagueRules } from '../policy/vague-rules.ts'
 import { appendChange } from '../store/changes.ts'
 import { isLockTimeout } from '../store/database.ts'
 import type { Stamp } from '../store/documents.ts'
@@ -19,6 +20,8 @@ export interface Change extends Stamp {
   readonly write: Write
   /** The tenant as it was found. `revision` is the one that this write makes, if it changes anything. */
   readonly found: Tenant
+  /** The rules with vague patterns of ids, as the tenant was found: nobody else writes it meanwhile. */
+  readonly vague: () => Promise<VagueRules>
   /** Everything that changes is logged, in the order in which it takes effect. */
   log(change: PolicyChange): void
 }
@@ -79,7 +82,8 @@ async function perform<T>(
 
   const changes: PolicyChange[] = []
   const stamp = { tenant: found.id, revision: found.revision + 1, at }
-  const outcome = await work({ ...stamp, trx, write, found, log: (change) => changes.push(change) })
+  const vague = () => parts.vagueRules(found.id, found.revision)
+  const outcome = await work({ ...stamp, trx, write, found, vague, log: (change) => changes.push(change) })
   const recorded = changes.length > 0
   const records = recorded ? await makeRevision(parts, trx, write, outcome.id, changes, stamp) : []
   const revision = recorded ? stamp.revision : found.revision

@@ -15,6 +15,7 @@ import { normalRole } from './normal.ts'
 import { type Naming, unknownRoles } from './references.ts'
 import { NAMED, notFound, refuseUsed, shownRef } from './refusal.ts'
 import { type Shown, type ShownAssignment, shown, shownAssignment, type Written } from './representation.ts'
+import { vagueRole } from './vague.ts'
 import type { Answer, Found, Parts, Read, Write } from './write.ts'
 
 export interface RoleAdministration {
@@ -53,12 +54,14 @@ const ROLE: DocumentKind<Role> = {
   noun: 'role',
   table: roles,
   normal: normalRole,
-  async check({ trx, tenant }, role) {
+  async check(change, role) {
+    const { trx, tenant } = change
     const namings = namedRoles(role).filter(({ name }) => name !== role.name)
     const unknown = await unknownRoles(trx, tenant, namings)
     const above = await edgesAbove(trx, tenant, basesOfRole(role))
     const edges = [...above.filter((edge) => edge.role !== role.name), ...edgesOf(role)]
-    return [...checkRole(role), ...unknown, ...roleCycles([{ pointer: '', role }], edges)]
+    const vague = await vagueRole(change, role)
+    return [...checkRole(role), ...unknown, ...roleCycles([{ pointer: '', role }], edges), ...vague]
   },
   async warnings({ trx, tenant }, role) {
     const named = (role.permissions ?? []).flatMap(typesNamed)

@@ -15,6 +15,7 @@ import { normalRule, policyOf } from './normal.ts'
 import { type Naming, unknownRoles } from './references.ts'
 import { notFound } from './refusal.ts'
 import { type Shown, shown, type Written } from './representation.ts'
+import { vagueRule } from './vague.ts'
 import type { Answer, Found, Parts, Read, Write } from './write.ts'
 
 export interface RuleAdministration {
@@ -46,9 +47,11 @@ const RULE: DocumentKind<Rule> = {
   noun: 'rule',
   table: rules,
   normal: normalRule,
-  async check({ trx, tenant }, rule) {
+  async check(change, rule) {
+    const { trx, tenant } = change
     const roles = await unknownRoles(trx, tenant, rolesOfSubjects(rule))
-    return [...checkRule(rule), ...(await unknownPolicy(trx, tenant, rule)), ...roles]
+    const vague = await vagueRule(change, rule)
+    return [...checkRule(rule), ...(await unknownPolicy(trx, tenant, rule)), ...roles, ...vague]
   },
   async warnings({ trx, tenant }, rule) {
     const declared = await declaredTypes(trx, tenant, typesNamed(rule))

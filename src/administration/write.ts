@@ -2,6 +2,7 @@ import type { Kysely } from 'kysely'
 import type { Origin } from '../audit/event.ts'
 import type { Caller } from '../authn/caller.ts'
 import type { PdpPermission } from '../policy/built-in.ts'
+import type { VagueRules } from '../policy/vague-rules.ts'
 import type { Database } from '../store/schema.ts'
 
 /** What administration is built of. */
@@ -16,6 +17,11 @@ export interface Parts {
    * it does not yet, and the caller is not kept waiting any longer. Never rejects.
    */
   readonly applied: (tenant: string, revision: number, changes: number) => Promise<boolean>
+  /**
+   * The rules of the tenant that have vague patterns of ids, at this revision, which is its latest. They are those that
+   * this replica decides by, so that counting them costs no reading of all rules.
+   */
+  readonly vagueRules: (tenant: string, revision: number) => Promise<VagueRules>
   readonly clock: () => Date
   /** Told of a record that could not be appended now; the sweep of the outbox appends it later. */
   readonly warn: (error: unknown) => void

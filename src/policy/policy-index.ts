@@ -6,6 +6,7 @@ import type { Key } from './key.ts'
 import { DEFAULT_SETTINGS, type EntityType, type Policy, type Role, type Rule, type Settings } from './model.ts'
 import { type PropertyCheck, propertyCheck } from './property-check.ts'
 import { RuleIndex } from './rule-index.ts'
+import { VagueRules } from './vague-rules.ts'
 import { byText } from './wide-map.ts'
 
 interface CompiledRole {
@@ -31,6 +32,7 @@ export class PolicyIndex {
   #stamp: object = {}
 
   readonly shared = new Compiler()
+  readonly vague = new VagueRules()
   readonly rules: RuleIndex
 
   /** `makeRules` is for tests, which show that they would find a broken index. */
@@ -154,6 +156,7 @@ export class PolicyIndex {
 
   #file(rule: CompiledRule): CompiledRule {
     this.rules.add(rule)
+    this.vague.add(rule)
     rule.policy.users++
     if (rule.quarantined) this.#quarantined++
     return rule
@@ -161,6 +164,7 @@ export class PolicyIndex {
 
   #unfile(rule: CompiledRule): void {
     this.rules.remove(rule)
+    this.vague.remove(rule)
     this.shared.release(rule)
     rule.policy.users--
     this.#tidy(rule.policy)

@@ -1,6 +1,7 @@
 import { Failure } from '../failure.ts'
 import type { EntityFacts, Facts } from '../policy/entity-graph.ts'
 import type { EntityRef } from '../policy/model.ts'
+import type { VagueRules } from '../policy/vague-rules.ts'
 import { ApiKeyDirectory } from './api-key-directory.ts'
 import { within } from './deadline.ts'
 import { EntityCache } from './entity-cache.ts'
@@ -145,6 +146,14 @@ export class Snapshots {
     return within(MIN_REVISION_MS, this.#demand(id, revision, until), notReached).finally(() => {
       this.#waiters--
     })
+  }
+
+  /** The rules of a tenant with vague patterns of ids, at this revision or a later one. Fails as `atLeast` does. */
+  async vagueRules(id: string, revision: number): Promise<VagueRules> {
+    await this.atLeast(id, revision)
+    const tenant = await this.tenant(id)
+    if (tenant === undefined || tenant.revision < revision) throw notReached()
+    return tenant.index.vague
   }
 
   get tenantsLoaded(): number {

@@ -3,6 +3,7 @@ import { type Kysely, sql } from 'kysely'
 import type { Parts } from '../../src/administration/write.ts'
 import { type Administration, createAdministration, type Write } from '../../src/administration.ts'
 import { Failure, type FailureCode } from '../../src/failure.ts'
+import { PolicyIndex } from '../../src/policy/policy-index.ts'
 import type { Database } from '../../src/store/schema.ts'
 import { freshDatabase } from '../support/database.ts'
 
@@ -59,6 +60,7 @@ export async function openBench(): Promise<Bench> {
       bench.waited.push({ tenant, revision })
       return bench.inForce
     },
+    vagueRules: async (tenant) => (await standing(db, tenant)).vague,
     clock: () => bench.now,
     warn: (error) => bench.warnings.push(error),
   }
@@ -144,4 +146,14 @@ export async function refusal(
   if (!(failure instanceof Failure)) throw failure ?? new Error('nothing was refused')
   if ((await digest(bench.db)) !== before) throw new Error('the refusal wrote something')
   return { code: failure.code, pointers: failure.problems.map(({ pointer }) => pointer), message: failure.message }
+}
+
+/** The rules of a tenant as a replica would have them in memory. */
+async function standing(db: Kysely<Database>, tenant: string): Promise<PolicyIndex> {
+  const stored = await db.selectFrom('rules').select('body').where('tenant_id', '=', tenant).execute()
+  const index = new PolicyIndex()
+  for (const { body } of stored) {
+    index.apply({ kind: 'rule', key: { name: body.name }, operation: 'create', before: null, after: body })
+  }
+  return index
 }

@@ -14,6 +14,7 @@ import { naiveDecide } from './naive.ts'
 import { type Asked, CONDITIONS, Dice, RandomPolicy } from './random-policy.ts'
 
 const COUNT = Number(process.env['VERDICT_TEST_POLICIES'] ?? 20_000)
+const LAWS = Math.min(COUNT, 3000)
 const FIRST_SEED = Number(process.env['VERDICT_TEST_SEED'] ?? 1)
 
 /** Something that is put or removed after loading, in place. */
@@ -138,6 +139,33 @@ test('the random policies come to every reason, and to each often', () => {
   for (const reason of reasons) expect(seen.get(reason), reason).toBeGreaterThan(20)
 })
 
+test('what an index made of facts is used no longer than it is true: the index changes, and time goes on', () => {
+  for (let seed = 1; seed <= LAWS; seed++) {
+    const made = caseOf(seed)
+    const dice = new Dice(seed)
+    const { request, now } = made.asked
+    const { index, lookup } = loadBundle(made.bundle, new PolicyIndex(withLimits(seed)))
+    const facts = factsFor(lookup, request)
+    const times = [now, ...instantsOf(made.bundle)].flatMap((at) => [at - 1, at])
+    const sound = (edits: readonly Edit[]) => {
+      const at = times[dice.below(times.length)] ?? now
+      const naive = naiveDecide(edited({ ...made, edits }), CONDITIONS, request, at)
+      expect(decide(index, facts, request, at), `seed ${seed}`).toEqual(naive)
+    }
+    for (let again = 0; again < 4; again++) sound([])
+    made.edits.forEach((one, place) => {
+      index.apply(one)
+      sound(made.edits.slice(0, place + 1))
+    })
+  }
+})
+
+function instantsOf({ assignments = [] }: Bundle): number[] {
+  return assignments
+    .flatMap(({ valid_from, valid_until }) => [valid_from, valid_until])
+    .flatMap((text) => (typeof text === 'string' ? Date.parse(text) : []))
+}
+
 class ForgetsAnAction extends RuleIndex {
   protected override filing(rule: CompiledRule) {
     const filing = super.filing(rule)
@@ -172,8 +200,6 @@ test.each([ForgetsAnAction, NeverRemoves, SkipsAncestors, MistakesErrors])(
     expect(firstDisagreement(5000, (any) => new Faulty(any))).toBeDefined()
   },
 )
-
-const LAWS = Math.min(COUNT, 3000)
 
 function eachCase(check: (made: Case, dice: Dice, random: RandomPolicy) => void): void {
   for (let seed = 1; seed <= LAWS; seed++) {
