@@ -1,6 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Administration, createAdministration } from './administration.ts'
 import { acquireLock } from './audit/lock.ts'
+import { CheckpointCopies, copiesFile } from './audit/seal/copies.ts'
+import { startSealing } from './audit/seal/sealing.ts'
 import { AuditTrail } from './audit/trail.ts'
 import type { Config } from './config.ts'
 import { Failure } from './failure.ts'
@@ -14,7 +16,9 @@ import { fillWithPreset } from './serve/preset.ts'
 import { readinessOf } from './serve/readiness.ts'
 import { mismatchEvent } from './serve/security.ts'
 import { Snapshots } from './snapshot/snapshots.ts'
+import { listAuditKeys, openAuditSigner } from './store/audit-keys.ts'
 import { auditStore } from './store/audit-log.ts'
+import { sealStore } from './store/audit-tree.ts'
 import { bootstrap } from './store/bootstrap.ts'
 import { clockSkew } from './store/clock.ts'
 import { openDataDirectory } from './store/data-directory.ts'
@@ -67,7 +71,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   await bringSchemaUpToDate(database, url)
   await bootstrap(database.db, keys, () => new Date(clock()))
 
-  const trail = await openTrail(config, dataDir, url, logger, opened)
+  const trail = await openTrail(config, dataDir, url, keys.masterKey, logger, opened)
   const metrics = new Metrics()
   const snapshots = new Snapshots({
     source: snapshotSource(facts.db),
@@ -169,16 +173,29 @@ async function openTrail(
   config: Config,
   dataDir: string,
   url: string,
+  masterKey: Buffer,
   logger: Logger,
   opened: Opened,
 ): Promise<AuditTrail> {
   const { db, close } = openDatabase({ url, name: 'verdict audit', size: 2, queryTimeout: SHIPPING_QUERY_MS })
   opened.add('audit database', close)
+  const signer = await openAuditSigner(db, masterKey)
+  const keys = await listAuditKeys(db)
+  const sealing = startSealing({
+    store: auditStore(db),
+    seals: sealStore(db),
+    signer,
+    keys,
+    copies: await CheckpointCopies.open(copiesFile(dataDir), keys),
+    log: logger,
+    clock: () => Date.now(),
+  })
+  opened.add('sealing', () => sealing.stop())
   const trail = await AuditTrail.open({
     root: journalRoot(dataDir),
     fsync: config.journalFsync,
     maxBytes: config.journalMaxBytes,
-    store: { ...auditStore(db), ...outboxStore(db) },
+    store: { ...sealing.store, ...outboxStore(db) },
     log: logger,
   })
   opened.add('audit trail', () => trail.stop(SHIP_MS))

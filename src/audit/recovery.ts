@@ -57,6 +57,7 @@ async function recoverOne(writer: string, options: RecoveryOptions, deadlineMs: 
   const { position } = await store.position(writer)
   const damage = damages.find(({ to }) => to > position)
   const source = new LeftLog(writer, directory, segments, damage?.from ?? segments.next)
+  await store.adopt(source)
   const shipper = new Shipper({ source, store, log })
   signal?.addEventListener('abort', () => shipper.drain(0), { once: true })
   if (signal?.aborted) shipper.drain(0)

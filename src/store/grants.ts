@@ -27,6 +27,9 @@ export const SERVICE_PRIVILEGES = {
   audit_writers: ['select', 'insert', 'update'],
   audit_outbox: ALL,
   audit: ['select', 'insert'],
+  audit_tree: ['select', 'insert'],
+  audit_checkpoints: ['select', 'insert'],
+  audit_keys: ['select', 'insert'],
 } satisfies Record<keyof Database, readonly Privilege[]>
 
 // Two transactions that grant on the same table at once fail with "tuple concurrently updated".
