@@ -27,6 +27,7 @@ create table audit_checkpoints (
   at timestamptz not null default now(),
   primary key (writer, size, final)
 );
+create index audit_checkpoints_at on audit_checkpoints (at, writer, size, final);
 
 -- Keys that sign checkpoints: the newest signs, all of them verify. `sealed` is the private JWK, AES-256-GCM under the
 -- master key.

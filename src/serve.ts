@@ -1,11 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Administration, createAdministration } from './administration.ts'
 import { acquireLock } from './audit/lock.ts'
-import { CheckpointCopies, copiesFile } from './audit/seal/copies.ts'
+import { CheckpointCopies, copiesFile, notesInFile } from './audit/seal/copies.ts'
 import { startSealing } from './audit/seal/sealing.ts'
 import { AuditTrail } from './audit/trail.ts'
 import type { Config } from './config.ts'
 import { Failure } from './failure.ts'
+import { VERIFICATIONS, type Verify, verification } from './http/audit-proof.ts'
 import { addRoutes } from './http/routes.ts'
 import { createServer } from './http/server.ts'
 import { createPdp } from './pdp.ts'
@@ -43,6 +44,8 @@ const CLOSE_MS = 3_000
 const SHIP_MS = 2_500
 /** A batch takes a fraction of it; a connection that hangs is given up after it, and shipping goes on. */
 const SHIPPING_QUERY_MS = 5_000
+/** A page of a verification; also the count of what stands after a tenant's last record. */
+const VERIFY_QUERY_MS = 60_000
 const MINUTE = 60_000
 
 /** Wires all parts, from the disk to the door, and starts answering. What fails on the way closes what was opened. */
@@ -101,6 +104,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
     administration,
     metrics,
     db: database.db,
+    verify: openVerification(url, dataDir, logger, opened),
     signingKeys: await openSigningKeys(database.db, keys.masterKey),
     publicUrl: config.publicUrl,
     clock,
@@ -200,6 +204,20 @@ async function openTrail(
   })
   opened.add('audit trail', () => trail.stop(SHIP_MS))
   return trail
+}
+
+/** Connections of its own: a verification holds one for as long as it takes. */
+function openVerification(url: string, dataDir: string, logger: Logger, opened: Opened): Verify {
+  const onIdleError = (error: Error) => logger.warn({ err: error }, 'a connection to Postgres was lost')
+  const { db, close } = openDatabase({
+    url,
+    name: 'verdict verify',
+    size: VERIFICATIONS,
+    queryTimeout: VERIFY_QUERY_MS,
+    onIdleError,
+  })
+  opened.add('verification', close)
+  return verification(db, () => notesInFile(copiesFile(dataDir)))
 }
 
 function administer({ db }: OpenDatabase, trail: AuditTrail, snapshots: Snapshots, logger: Logger): Administration {

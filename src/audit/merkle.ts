@@ -80,6 +80,11 @@ export class CompactRange {
     return this.#size
   }
 
+  /** The hashes of the whole subtrees, the largest first. */
+  get hashes(): readonly Buffer[] {
+    return this.#hashes
+  }
+
   append(leaf: Buffer): void {
     let whole = leaf
     let height = 0

@@ -73,6 +73,12 @@ export class CheckpointCopies {
   }
 }
 
+/** The notes in a file, and in the one that was put aside before it; none where there is no file. */
+export async function notesInFile(file: string): Promise<string[]> {
+  const texts = await Promise.all([`${file}.1`, file].map(readIfThere))
+  return texts.flatMap(notesIn)
+}
+
 /** The notes in a file of checkpoints: JSON lines with a member `checkpoint` (also those of a log), or notes as they are. */
 export function notesIn(text: string): string[] {
   const notes: string[] = []
