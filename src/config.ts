@@ -34,7 +34,10 @@ export interface Config {
 }
 
 /** What `verdict migrate` needs, and no more: a job that only migrates holds no keys. */
-export type MigrateConfig = Pick<Config, 'databaseUrl' | 'migrateDatabaseUrl' | 'logLevel'>
+export type MigrateConfig = Pick<Config, 'databaseUrl' | 'migrateDatabaseUrl' | 'logLevel'> & {
+  /** The role that prunes the audit, and nothing else. */
+  readonly pruneDatabaseUrl: string | undefined
+}
 
 const GiB = 1024 ** 3
 
@@ -54,6 +57,11 @@ export const VARIABLES = [
     name: 'VERDICT_LISTEN_DATABASE_URL',
     secret: true,
     description: 'the same database without the pooler that stands between',
+  },
+  {
+    name: 'VERDICT_PRUNE_DATABASE_URL',
+    secret: true,
+    description: 'the same database as the role that may prune the audit, for verdict audit prune; serve ignores it',
   },
   { name: 'VERDICT_POOL_SIZE', default: '10', description: 'connections to Postgres at most' },
   { name: 'VERDICT_DATA_DIR', default: './data', description: 'embedded database, journal, generated keys' },
@@ -141,12 +149,52 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   return Object.freeze(config)
 }
 
+/** The database as the role that prunes; its owner may, too. @throws Failure `unsafe_configuration`. */
+export function readPruneUrl(env: NodeJS.ProcessEnv): string {
+  const read = new Environment(VARIABLES, env)
+  const own = readUrl(read, 'VERDICT_PRUNE_DATABASE_URL')
+  const url = own ?? readUrl(read, 'VERDICT_MIGRATE_DATABASE_URL')
+  if (url === undefined)
+    read.complain('VERDICT_PRUNE_DATABASE_URL', 'is required: the role of the service may not prune')
+  refuse(read)
+  return url ?? ''
+}
+
+/** What ships or prunes records seals them, and needs the key for that. @throws Failure `unsafe_configuration`. */
+export function readSealingKey(env: NodeJS.ProcessEnv): Buffer {
+  const read = new Environment(VARIABLES, env)
+  const masterKey = readMasterKey(read)
+  if (masterKey === undefined)
+    read.complain('VERDICT_MASTER_KEY', 'is required: it opens the key that signs checkpoints')
+  refuse(read)
+  return masterKey ?? Buffer.alloc(0)
+}
+
+/** What looks at the audit needs: the database, and the data directory where one is meant. */
+export interface AuditConfig {
+  /** undefined: the embedded database of the data directory. */
+  readonly databaseUrl: string | undefined
+  readonly dataDir: string
+  /** Whether the data directory is one that was named, or that of the database. */
+  readonly isDataDirMeant: boolean
+}
+
+/** @throws Failure `unsafe_configuration` with every complaint at once. */
+export function readAuditConfig(env: NodeJS.ProcessEnv): AuditConfig {
+  const read = new Environment(VARIABLES, env)
+  const databaseUrl = readUrl(read, 'DATABASE_URL')
+  const dataDir = read.text('VERDICT_DATA_DIR')
+  refuse(read)
+  return { databaseUrl, dataDir, isDataDirMeant: databaseUrl === undefined || (env['VERDICT_DATA_DIR'] ?? '') !== '' }
+}
+
 /** @throws Failure `unsafe_configuration` with every complaint at once. */
 export function readMigrateConfig(env: NodeJS.ProcessEnv): MigrateConfig {
   const read = new Environment(VARIABLES, env)
   const config = {
     databaseUrl: readUrl(read, 'DATABASE_URL'),
     migrateDatabaseUrl: readUrl(read, 'VERDICT_MIGRATE_DATABASE_URL'),
+    pruneDatabaseUrl: readUrl(read, 'VERDICT_PRUNE_DATABASE_URL'),
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS),
   }
   if (config.databaseUrl === undefined) {

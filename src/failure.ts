@@ -13,6 +13,7 @@ export const FAILURE_CODES = [
   'idempotency_mismatch',
   'audit_unavailable',
   'store_unavailable',
+  'tenant_busy',
   'facts_unavailable',
   'stale',
   'revision_not_reached',

@@ -1,25 +1,25 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { v7 } from 'uuid'
 import { type Administration, createAdministration } from './administration.ts'
 import { acquireLock } from './audit/lock.ts'
-import { CheckpointCopies, copiesFile, notesInFile } from './audit/seal/copies.ts'
-import { startSealing } from './audit/seal/sealing.ts'
+import { copiesFile, notesInFile } from './audit/seal/copies.ts'
 import { AuditTrail } from './audit/trail.ts'
 import type { Config } from './config.ts'
 import { Failure } from './failure.ts'
 import { VERIFICATIONS, type Verify, verification } from './http/audit-proof.ts'
+import { Door } from './http/door.ts'
 import { addRoutes } from './http/routes.ts'
 import { createServer } from './http/server.ts'
 import { createPdp } from './pdp.ts'
-import { Opened } from './serve/closing.ts'
+import { CLOSE_MS, Opened } from './serve/closing.ts'
 import { showFigures } from './serve/figures.ts'
 import { journalRoot, keysFor, type Screen } from './serve/keys.ts'
 import { fillWithPreset } from './serve/preset.ts'
 import { readinessOf } from './serve/readiness.ts'
+import { openSealing } from './serve/sealing.ts'
 import { mismatchEvent } from './serve/security.ts'
 import { Snapshots } from './snapshot/snapshots.ts'
-import { listAuditKeys, openAuditSigner } from './store/audit-keys.ts'
-import { auditStore } from './store/audit-log.ts'
-import { sealStore } from './store/audit-tree.ts'
+import { presenceOf } from './store/audit-log.ts'
 import { bootstrap } from './store/bootstrap.ts'
 import { clockSkew } from './store/clock.ts'
 import { openDataDirectory } from './store/data-directory.ts'
@@ -40,7 +40,7 @@ export interface Service {
 }
 
 const FACT_CONNECTIONS = 4
-const CLOSE_MS = 3_000
+const DOOR_MS = 3_000
 const SHIP_MS = 2_500
 /** A batch takes a fraction of it; a connection that hangs is given up after it, and shipping goes on. */
 const SHIPPING_QUERY_MS = 5_000
@@ -98,6 +98,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   })
 
   const app = await createServer({ logger, metrics, isClosing: () => state.isClosing })
+  const door = new Door(app)
   const authenticator = await addRoutes(app, {
     pdp: createPdp({ snapshots, trail, clock, metrics }),
     snapshots,
@@ -116,19 +117,23 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
         clockSkew: state.skew,
         isAuditKept: trail.isKeeping,
         auditBacklog: trail.shipper.backlog,
+        auditBacklogAge: trail.journal.backlog.age,
+        tenantsRefused: trail.journal.tenantsRefused,
         quarantinedRules: snapshots.quarantined,
       }),
   })
-  every(MINUTE, opened, () => authenticator.drain())
-  opened.add('door', () => Promise.race([app.close(), pause(CLOSE_MS, undefined, { ref: false })]))
+  opened.add('failed authentications', () => authenticator.drain('all'))
+  every(MINUTE, opened, () => authenticator.drain('past'))
+  opened.add('door', (ms) => door.close(Math.min(ms, DOOR_MS)))
   const address = await listen(app, config)
   return {
     url: address,
     async close() {
+      const until = Date.now() + CLOSE_MS
       state.isClosing = true
       logger.info('stopping')
       await pause(config.drainDelayMs)
-      await opened.close()
+      await opened.close(until - Date.now())
       logger.info('stopped')
     },
   }
@@ -181,28 +186,21 @@ async function openTrail(
   logger: Logger,
   opened: Opened,
 ): Promise<AuditTrail> {
-  const { db, close } = openDatabase({ url, name: 'verdict audit', size: 2, queryTimeout: SHIPPING_QUERY_MS })
+  const writer = v7()
+  const name = presenceOf(writer)
+  const { db, close } = openDatabase({ url, name, size: 2, queryTimeout: SHIPPING_QUERY_MS, isPresent: true })
   opened.add('audit database', close)
-  const signer = await openAuditSigner(db, masterKey)
-  const keys = await listAuditKeys(db)
-  const sealing = startSealing({
-    store: auditStore(db),
-    seals: sealStore(db),
-    signer,
-    keys,
-    copies: await CheckpointCopies.open(copiesFile(dataDir), keys),
-    log: logger,
-    clock: () => Date.now(),
-  })
+  const sealing = await openSealing({ db, masterKey, dataDir, log: logger })
   opened.add('sealing', () => sealing.stop())
   const trail = await AuditTrail.open({
     root: journalRoot(dataDir),
+    writer,
     fsync: config.journalFsync,
     maxBytes: config.journalMaxBytes,
     store: { ...sealing.store, ...outboxStore(db) },
     log: logger,
   })
-  opened.add('audit trail', () => trail.stop(SHIP_MS))
+  opened.add('audit trail', (ms) => trail.stop(Math.min(ms, SHIP_MS)))
   return trail
 }
 
@@ -227,7 +225,7 @@ function administer({ db }: OpenDatabase, trail: AuditTrail, snapshots: Snapshot
     announce: async (tenant, id, event) => {
       await trail.outbox.announce(tenant, id, event)
     },
-    applied: (tenant, revision) => snapshots.applied(tenant, revision),
+    applied: (tenant, revision, changes) => snapshots.applied(tenant, revision, changes),
     clock: () => new Date(),
     warn: (error) => logger.warn({ err: error }, 'the record of a change waits in the outbox'),
   })

@@ -16,6 +16,7 @@ export type { BundleDiff } from './bundle/diff.ts'
 export { type ReadBundle, SECTIONS, type Section } from './bundle/document.ts'
 export type { Exported, Part } from './bundle/export.ts'
 export { readBundle } from './bundle/read.ts'
+export { problemsAlone } from './bundle/references.ts'
 
 export interface BundleAdministration {
   /** Makes the tenant what the bundle declares, in one revision, or changes nothing and says all that is wrong. */
@@ -34,11 +35,14 @@ export function bundleAdministration({ db }: Parts, change: Changer): BundleAdmi
         await carryOut(at, plan)
         return outcome(at, warned(diffOf(plan, false), warnings))
       }),
-    rehearse: (write, bundle) =>
-      change(write, async (at) => {
+    async rehearse(write, bundle) {
+      const answer = await change(write, async (at) => {
         const { plan, warnings } = await checkedPlan(at, bundle)
         return outcome(at, warned(diffOf(plan, true), warnings))
-      }),
+      })
+      // Nothing was written that could be late.
+      return { ...answer, in_force: true }
+    },
     export: ({ tenant }, settings, take) => exportBundle(db, tenant, settings, take),
   }
 }

@@ -2,6 +2,7 @@ import type { Transaction } from 'kysely'
 import { Failure } from '../failure.ts'
 import type { PolicyChange } from '../policy/change.ts'
 import { appendChange } from '../store/changes.ts'
+import { isLockTimeout } from '../store/database.ts'
 import type { Stamp } from '../store/documents.ts'
 import { type IdempotencyKey, keepAnswer, type StoredAnswer, storedAnswer } from '../store/idempotency.ts'
 import { owe } from '../store/outbox.ts'
@@ -9,6 +10,7 @@ import type { Database } from '../store/schema.ts'
 import { lockTenant, type Tenant } from '../store/tenants.ts'
 import { checkAuthority } from './authority.ts'
 import { recordsOf } from './record.ts'
+import { Turns, tenantBusy } from './turns.ts'
 import type { Answer, Parts, Write } from './write.ts'
 
 /** A write under way: inside its transaction, with the tenant's row held. */
@@ -40,21 +42,26 @@ interface OwedRecord {
 }
 
 interface Committed<T> {
-  readonly answer: Answer<T>
+  readonly answer: Omit<Answer<T>, 'in_force'>
   readonly records: readonly OwedRecord[]
+  /** How many changes its revision has. */
+  readonly changes: number
 }
 
 /**
  * Every administrative write: one transaction that holds the tenant's row, answers again by the idempotency key or
  * does the work, and, if the work logged any change, makes one revision with its log, its record and its answer. After
- * the commit the record is appended and this replica catches up; only then is the write answered.
+ * the commit the record is appended and this replica catches up; only then is the write answered. If that takes too
+ * long, the answer says so, and is no failure: what is committed would only be tried again.
  */
 export function changer(parts: Parts): Changer {
+  const turns = new Turns()
   return async (write, work) => {
-    const { answer, records } = await parts.db.transaction().execute((trx) => perform(parts, trx, write, work))
+    const { answer, records, changes } = await turns.take(write.tenant, () =>
+      parts.db.transaction().execute((trx) => perform(parts, trx, write, work)),
+    )
     for (const record of records) await announce(parts, record)
-    await parts.applied(write.tenant, answer.revision)
-    return answer
+    return { ...answer, in_force: await parts.applied(write.tenant, answer.revision, changes) }
   }
 }
 
@@ -68,7 +75,7 @@ async function perform<T>(
   const at = parts.clock()
   const key = keyOf(write)
   const before = key === null ? undefined : await storedAnswer(trx, key, at)
-  if (key !== null && before !== undefined) return { answer: answerAgain<T>(key, before), records: [] }
+  if (key !== null && before !== undefined) return { answer: answerAgain<T>(key, before), records: [], changes: 0 }
 
   const changes: PolicyChange[] = []
   const stamp = { tenant: found.id, revision: found.revision + 1, at }
@@ -79,7 +86,7 @@ async function perform<T>(
   if (key !== null) await keepAnswer(trx, key, kept(key, outcome, revision), at)
   const { status, version, secret } = outcome
   const body = secret === undefined ? outcome.body : { ...outcome.body, ...secret }
-  return { answer: { status, body, revision, version, recorded }, records }
+  return { answer: { status, body, revision, version, recorded }, records, changes: changes.length }
 }
 
 async function makeRevision(
@@ -101,7 +108,9 @@ async function makeRevision(
 }
 
 async function openTenant(trx: Transaction<Database>, write: Write): Promise<Tenant> {
-  const found = await lockTenant(trx, write.tenant)
+  const found = await lockTenant(trx, write.tenant).catch((error: unknown) => {
+    throw isLockTimeout(error) ? tenantBusy(error) : error
+  })
   if (found === undefined || found.status === 'deleted') throw new Failure('not_found', 'there is no such tenant')
   // An operator that acts in a suspended tenant may still take its keys away.
   if (found.status === 'suspended' && write.caller.tenant === write.tenant) {
@@ -120,7 +129,7 @@ function keyOf({ tenant, caller, idempotency }: Write): AskedOnce | null {
   return { tenant, caller: JSON.stringify([caller.tenant, type, id]), ...idempotency }
 }
 
-function answerAgain<T>(asked: AskedOnce, before: StoredAnswer): Answer<T> {
+function answerAgain<T>(asked: AskedOnce, before: StoredAnswer): Omit<Answer<T>, 'in_force'> {
   if (!asked.request_sha256.equals(before.request_sha256)) {
     throw new Failure('idempotency_mismatch', 'the Idempotency-Key was used for another request in the last 24 hours')
   }

@@ -11,8 +11,11 @@ export interface Parts {
   readonly writer: string
   /** Appends a committed change's record (its event's exact text) to the log. */
   readonly announce: (tenant: string, id: string, event: string) => Promise<void>
-  /** Resolves once this replica decides by the tenant's revision, or a later one. */
-  readonly applied: (tenant: string, revision: number) => Promise<void>
+  /**
+   * Resolves once this replica decides by the tenant's revision, which made so many changes, or by a later one. False:
+   * it does not yet, and the caller is not kept waiting any longer. Never rejects.
+   */
+  readonly applied: (tenant: string, revision: number, changes: number) => Promise<boolean>
   readonly clock: () => Date
   /** Told of a record that could not be appended now; the sweep of the outbox appends it later. */
   readonly warn: (error: unknown) => void
@@ -56,6 +59,8 @@ export interface Answer<T> {
    * again, has made none: it is the caller's to record it, as it records a read.
    */
   readonly recorded: boolean
+  /** Whether this replica decides by it. If not, it is committed all the same, and will be. */
+  readonly in_force: boolean
 }
 
 /** A thing as it is read: what goes to the reader, and its version for the ETag. */

@@ -2,6 +2,7 @@ import { mkdir, open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { v7 } from 'uuid'
 import { Failure } from '../failure.ts'
+import { Backlog } from './backlog.ts'
 import { probeDisk, type SegmentFile, syncDirectory, writeAll } from './disk.ts'
 import { FRAME_HEADER, MAX_RECORD_BYTES, type RecordBatch, writeHeader } from './frame.ts'
 import { type Segment, Segments, segmentName, unlinkIfThere } from './segments.ts'
@@ -14,8 +15,10 @@ export interface JournalOptions {
   /** `batch` survives a power cut, `off` only the end of the process. */
   readonly fsync: 'batch' | 'off'
   readonly segmentBytes?: number
-  /** How much may lie here before records are refused. */
+  /** How much may lie here before records are refused: to all, or first to tenants that hold more than their share. */
   readonly maxBytes?: number
+  /** ms, monotonic. */
+  readonly clock?: () => number
   readonly openFile?: (path: string) => Promise<SegmentFile>
   /** How often a disk that failed is tried again while nobody appends. */
   readonly probeMs?: number
@@ -24,6 +27,10 @@ export interface JournalOptions {
 interface Waiting {
   readonly tenant: string
   readonly event: string
+  /** What it takes in the file at most. */
+  readonly bytes: number
+  /** Without anything but ASCII, as nearly all are: it is written as it is. */
+  readonly isAscii: boolean
   readonly resolve: (seq: number) => void
   readonly reject: (reason: Failure) => void
 }
@@ -56,7 +63,9 @@ export class Journal {
   #active: { readonly segment: Segment; readonly file: SegmentFile } | undefined
   #buffer: Buffer = Buffer.allocUnsafe(256 * 1024)
   #waiting: Waiting[] = []
-  #waitingBytes = 0
+  /** Of those that wait and of the group that is being written. */
+  #takenBytes = 0
+  readonly #backlog: Backlog
   #keptBytes = 0
   #next = 0
   #running: Promise<void> | undefined
@@ -76,6 +85,7 @@ export class Journal {
     this.#segmentBytes = Math.min(options.segmentBytes ?? 64 * MIB, Math.ceil(this.#maxBytes / 8))
     this.#openFile = options.openFile ?? ((path) => open(path, 'wx', 0o600))
     this.#probeMs = options.probeMs ?? 1000
+    this.#backlog = new Backlog(this.#maxBytes, options.clock ?? (() => performance.now()))
   }
 
   static async open(options: JournalOptions): Promise<Journal> {
@@ -95,9 +105,27 @@ export class Journal {
     return this.#keptBytes
   }
 
-  /** Whether an ordinary record would be kept now, as far as is known: there is room, and the disk took the last one. */
+  /** What lies here and is not known to be in the store. */
+  get backlog(): { readonly bytes: number; readonly age: number } {
+    return this.#backlog
+  }
+
+  /**
+   * Whether an ordinary record would be kept now, as far as is known: the disk took the last one, and there is room for
+   * one of a tenant that was kept lately.
+   */
   get isKeeping(): boolean {
-    return this.#probing === undefined && this.#keptBytes + this.#waitingBytes + ORDINARY_BYTES <= this.#maxBytes
+    if (this.#probing !== undefined || this.#free < ORDINARY_BYTES) return false
+    return this.#backlog.goesOn(ORDINARY_BYTES, this.#free)
+  }
+
+  /** How many tenants hold so much that their next ordinary record may be refused. */
+  get tenantsRefused(): number {
+    return this.#backlog.refused(ORDINARY_BYTES, this.#free)
+  }
+
+  get #free(): number {
+    return this.#maxBytes - this.#keptBytes - this.#takenBytes
   }
 
   /** The first record that is still here. */
@@ -111,12 +139,16 @@ export class Journal {
    */
   append(tenant: string, event: string): Promise<number> {
     if (this.#closed) return Promise.reject(new Failure('shutting_down', 'This process is stopping.'))
-    const size = event.length + FRAME_HEADER + SUFFIX_BYTES
-    if (this.#keptBytes + this.#waitingBytes + size > this.#maxBytes) return refuse('The audit journal is full.')
-    if (event.length * 3 + SUFFIX_BYTES > MAX_RECORD_BYTES) return refuse('The audit record is too large.')
-    this.#waitingBytes += size
+    const length = Buffer.byteLength(event)
+    const bytes = length + FRAME_HEADER + SUFFIX_BYTES
+    if (bytes > MAX_RECORD_BYTES) return refuse('The audit record is too large.')
+    const free = this.#free
+    if (bytes > free) return refuse('The audit journal is full.')
+    if (!this.#backlog.allows(tenant, bytes, free)) return refuse("The tenant's share of the audit journal is used up.")
+    this.#takenBytes += bytes
+    this.#backlog.take(tenant, bytes)
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ tenant, event, resolve, reject })
+      this.#waiting.push({ tenant, event, bytes, isAscii: length === event.length, resolve, reject })
       this.#running ??= this.#run()
     })
   }
@@ -126,8 +158,9 @@ export class Journal {
     return this.#segments.read(fromSeq, maxRecords, maxBytes)
   }
 
-  /** Deletes files that hold only records before `seq`. */
+  /** The records before `seq` are in the store: deletes files that hold none but those. */
   async trim(seq: number): Promise<void> {
+    this.#backlog.shipped(seq)
     // One that is full is never written again: kept until the next record comes, it could leave no room for that one.
     const written = this.#isFull ? undefined : this.#active?.segment
     this.#keptBytes -= await this.#segments.trim(seq, written)
@@ -154,7 +187,6 @@ export class Journal {
     while (this.#waiting.length > 0) {
       const group = this.#waiting
       this.#waiting = []
-      this.#waitingBytes = 0
       await this.#keep(group)
     }
     this.#running = undefined
@@ -162,8 +194,9 @@ export class Journal {
 
   async #keep(group: readonly Waiting[]): Promise<void> {
     const first = this.#next
+    const bytes = group.reduce((sum, record) => sum + record.bytes, 0)
     try {
-      const length = this.#encode(group, first)
+      const length = this.#encode(group, first, bytes)
       const { segment, file } = await this.#writable()
       await writeAll(file, this.#buffer, length, segment.size)
       if (this.#sync) await file.datasync()
@@ -171,12 +204,15 @@ export class Journal {
       segment.next = first + group.length
       this.#keptBytes += length
       this.#next = segment.next
+      this.#backlog.kept(group, this.#next)
       this.#recovered()
     } catch (cause) {
       this.#abandon(group)
       const failure = new Failure('audit_unavailable', 'The audit record could not be kept.', { cause })
       for (const { reject } of group) reject(failure)
       return
+    } finally {
+      this.#takenBytes -= bytes
     }
     if (this.#buffer.length > KEPT_BUFFER) this.#buffer = Buffer.allocUnsafe(KEPT_BUFFER)
     let seq = first
@@ -184,18 +220,17 @@ export class Journal {
     this.onConfirmed()
   }
 
-  /** Lays the group's frames into the buffer and says how long they are. */
-  #encode(group: readonly Waiting[], first: number): number {
-    const bound = group.reduce((sum, { event }) => sum + mostBytes(event), 0)
+  /** Lays the group's frames, `bound` bytes at most, into the buffer and says how long they are. */
+  #encode(group: readonly Waiting[], first: number, bound: number): number {
     if (this.#buffer.length < bound) this.#buffer = Buffer.allocUnsafe(bound)
     let end = 0
     let seq = first
-    for (const { tenant, event } of group) {
+    for (const { tenant, event, isAscii } of group) {
       const count = (this.#tenantCounts.get(tenant) ?? 0) + 1
       this.#tenantCounts.set(tenant, count)
       const start = end
       end += FRAME_HEADER
-      end += this.#buffer.write(event, end)
+      end += this.#buffer.write(event, end, isAscii ? 'latin1' : 'utf8')
       // In the place of the closing brace.
       end += this.#buffer.write(`,"tenant_seq":${count}}`, end - 1, 'latin1') - 1
       writeHeader(this.#buffer, start, end, seq++)
@@ -224,8 +259,9 @@ export class Journal {
   }
 
   #abandon(group: readonly Waiting[]): void {
-    for (const { tenant } of group) {
+    for (const { tenant, bytes } of group) {
       this.#tenantCounts.set(tenant, (this.#tenantCounts.get(tenant) ?? 1) - 1)
+      this.#backlog.release(tenant, bytes)
     }
     this.#active?.file.close().catch(() => {})
     this.#active = undefined
@@ -247,8 +283,4 @@ export class Journal {
 
 function refuse(message: string): Promise<never> {
   return Promise.reject(new Failure('audit_unavailable', message, { retryAfter: 1 }))
-}
-
-function mostBytes(event: string): number {
-  return FRAME_HEADER + SUFFIX_BYTES + (event.length < 4096 ? event.length * 3 : Buffer.byteLength(event))
 }

@@ -14,13 +14,30 @@ export interface RecoveryOptions {
   readonly log: Log
   /** Ends the recovery early; what is not shipped stays. */
   readonly signal?: AbortSignal
+  /** This writer's log alone. */
+  readonly only?: string
+  /** A log whose records are all in the store: deleted, or left to whoever keeps it. */
+  readonly shipped?: 'deleted' | 'left'
+  /** Ends a log that the store refuses a record of; else it is tried for ever, for whoever may mend the store. */
+  readonly refusals?: number
+  /** Called twice a second while a log is shipped, and at its end. */
+  readonly onProgress?: (progress: Progress) => void
+}
+
+export interface Progress {
+  readonly writer: string
+  /** How many of the log's records are in the store, of how many. */
+  readonly shipped: number
+  readonly records: number
 }
 
 /** What a recovery did to one writer's log. */
 export interface RecoveredLog {
   readonly writer: string
   readonly records: number
-  /** Its records are all in the store, the writer is closed and its log deleted. */
+  /** How many of them this recovery put into the store. */
+  readonly shipped: number
+  /** Its records are all in the store, the writer is closed and its log deleted, unless it is to be left. */
   readonly complete: boolean
   /** Records that are neither in the store nor readable here: what stands before them was shipped, nothing after. */
   readonly damage: Damage | undefined
@@ -40,13 +57,14 @@ export async function recoverJournals(options: RecoveryOptions, deadlineMs: numb
   return outcomes
 }
 
-async function leftWriters({ root, self }: RecoveryOptions): Promise<string[]> {
+async function leftWriters({ root, self, only }: RecoveryOptions): Promise<string[]> {
   const entries = await readdir(root, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
     throw error
   })
   const folders = entries.filter((entry) => entry.isDirectory() && validate(entry.name) && entry.name !== self)
-  return folders.map((entry) => entry.name).sort()
+  const writers = folders.map((entry) => entry.name).sort()
+  return only === undefined ? writers : writers.filter((writer) => writer === only)
 }
 
 async function recoverOne(writer: string, options: RecoveryOptions, deadlineMs: number): Promise<RecoveredLog> {
@@ -56,19 +74,37 @@ async function recoverOne(writer: string, options: RecoveryOptions, deadlineMs: 
   if (tornBytes > 0) log.warn({ writer, bytes: tornBytes }, 'the last write of a dead process was not finished')
   const { position } = await store.position(writer)
   const damage = damages.find(({ to }) => to > position)
-  const source = new LeftLog(writer, directory, segments, damage?.from ?? segments.next)
+  const source = new LeftLog(writer, directory, segments, damage?.from ?? segments.next, options.shipped ?? 'deleted')
   await store.adopt(source)
   const shipper = new Shipper({ source, store, log })
-  signal?.addEventListener('abort', () => shipper.drain(0), { once: true })
-  if (signal?.aborted) shipper.drain(0)
   if (damage !== undefined) {
     log.error({ writer, damage }, 'a journal is damaged: its records from here on are not shipped')
-    await shipper.drain(deadlineMs)
-    return { writer, records: source.confirmed, complete: false, damage }
   }
-  const complete = await shipper.stop(deadlineMs)
-  log.info({ writer, records: source.confirmed, complete }, 'recovered the journal of a dead process')
-  return { writer, records: source.confirmed, complete, damage }
+  signal?.addEventListener('abort', () => shipper.drain(0), { once: true })
+  if (signal?.aborted) shipper.drain(0)
+  const watching = watch(shipper, source, options)
+  const complete = await (damage === undefined ? shipper.stop(deadlineMs) : shipper.drain(deadlineMs).then(() => false))
+  watching.end()
+  const records = source.confirmed
+  const outcome = { writer, records, shipped: Math.max(0, shipper.shipped - position), complete, damage }
+  if (damage === undefined) log.info({ writer, records, complete }, 'recovered the journal of a dead process')
+  return outcome
+}
+
+const WATCH_MS = 500
+
+function watch(shipper: Shipper, { writer, confirmed }: LeftLog, { onProgress, refusals }: RecoveryOptions) {
+  const tell = () => onProgress?.({ writer, shipped: shipper.shipped, records: confirmed })
+  const timer = setInterval(() => {
+    tell()
+    if (refusals !== undefined && shipper.refusals >= refusals) void shipper.drain(0)
+  }, WATCH_MS)
+  return {
+    end() {
+      clearInterval(timer)
+      tell()
+    },
+  }
 }
 
 /** The log of a process that is no more. */
@@ -77,12 +113,14 @@ class LeftLog implements RecordSource {
   readonly confirmed: number
   readonly #directory: string
   readonly #segments: Segments
+  readonly #shipped: 'deleted' | 'left'
 
-  constructor(writer: string, directory: string, segments: Segments, confirmed: number) {
+  constructor(writer: string, directory: string, segments: Segments, confirmed: number, shipped: 'deleted' | 'left') {
     this.writer = writer
     this.confirmed = confirmed
     this.#directory = directory
     this.#segments = segments
+    this.#shipped = shipped
   }
 
   get oldest(): number {
@@ -97,6 +135,6 @@ class LeftLog implements RecordSource {
   async trim(): Promise<void> {}
 
   async remove(): Promise<void> {
-    await rm(this.#directory, { recursive: true, force: true })
+    if (this.#shipped === 'deleted') await rm(this.#directory, { recursive: true, force: true })
   }
 }

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Failure } from '../failure.ts'
 import type { RecordBatch } from './frame.ts'
+import { atMost } from './limit.ts'
 
 /** Where records go: `store/audit.ts`. */
 export interface AuditStore {
@@ -52,7 +53,6 @@ interface Waiter {
 
 const SHORTEST_PAUSE = 100
 const LONGEST_PAUSE = 2000
-const LONGEST_TIMER = 2 ** 31 - 1
 const DAY = 24 * 60 * 60 * 1000
 
 /**
@@ -150,9 +150,14 @@ export class Shipper {
    * Nothing may be appended any more.
    */
   async stop(deadlineMs: number): Promise<boolean> {
+    const until = Date.now() + deadlineMs
     if (!(await this.drain(deadlineMs)) || this.#position === undefined) return false
+    return (await atMost(until - Date.now(), this.#end(this.#position))) === true
+  }
+
+  async #end(position: number): Promise<boolean> {
     try {
-      if (!(await this.#store.close(this.#source.writer, this.#position))) return false
+      if (!(await this.#store.close(this.#source.writer, position))) return false
       await this.#source.remove()
       return true
     } catch (error) {
@@ -168,10 +173,7 @@ export class Shipper {
     this.#halt.abort()
     this.start()
     this.#hurry()
-    const timer = new AbortController()
-    const late = pause(Math.min(deadlineMs, LONGEST_TIMER), undefined, { signal: timer.signal }).catch(() => {})
-    await Promise.race([late, this.#running])
-    timer.abort()
+    if (this.#running !== undefined) await atMost(deadlineMs, this.#running)
     return this.#done()
   }
 

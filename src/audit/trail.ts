@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { type AuditEvent, encodeEvent } from './event.ts'
 import { Journal, type JournalOptions } from './journal.ts'
+import { atMost } from './limit.ts'
 import { Outbox, type OutboxStore } from './outbox.ts'
 import { recoverJournals } from './recovery.ts'
 import { type AuditStore, type Log, Shipper } from './shipper.ts'
@@ -54,17 +55,25 @@ export class AuditTrail {
     return this.shipper.committed(seq, COMMIT_MS)
   }
 
-  /** Nothing is recorded any more. True: everything is in the database, and nothing is left on the disk. */
+  /**
+   * Nothing is recorded any more. True: everything is in the database, and nothing is left on the disk. What the
+   * database does not take within `deadlineMs` stays for the next start.
+   */
   async stop(deadlineMs: number): Promise<boolean> {
+    const until = Date.now() + deadlineMs
     this.#stopped.abort()
+    await atMost(deadlineMs / 4, this.#lastSweep())
+    await this.journal.close()
+    const complete = await this.shipper.stop(until - Date.now())
+    await atMost(until - Date.now(), this.#recovery ?? Promise.resolve())
+    return complete
+  }
+
+  async #lastSweep(): Promise<void> {
     await this.outbox.stop()
     await this.outbox.sweep().catch((error: unknown) => {
       this.#options.log.warn({ err: error }, 'the audit outbox is left to the next start')
     })
-    await this.journal.close()
-    const complete = await this.shipper.stop(deadlineMs)
-    await this.#recovery
-    return complete
   }
 
   /** Until no log of a dead process is left but damaged ones. */

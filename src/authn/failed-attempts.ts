@@ -40,16 +40,28 @@ export class FailedAttempts {
     return window.failures <= SINGLY
   }
 
-  /** Ends the windows that are over, and says what they hold beyond what was recorded singly. */
-  drain(now: number): Uncounted[] {
+  /** Ends the windows that are over, or all of them, and says what they hold beyond what was recorded singly. */
+  drain(now: number, which: 'past' | 'all'): Uncounted[] {
     const counted: Uncounted[] = []
     for (const [address, window] of this.#windows) {
-      if (now - window.began < WINDOW_MS) continue
+      if (which === 'past' && now - window.began < WINDOW_MS) continue
       this.#windows.delete(address)
       if (window.failures > SINGLY) counted.push({ address, count: window.failures - SINGLY })
     }
     if (this.#evicted > 0) counted.push({ address: null, count: this.#evicted })
     this.#evicted = 0
     return counted
+  }
+
+  /** Takes back a count that could not be recorded: the next drain gives it out again. */
+  putBack({ address, count }: Uncounted): void {
+    if (address === null) {
+      this.#evicted += count
+      return
+    }
+    const window = this.#windows.get(address) ?? { began: Number.NEGATIVE_INFINITY, failures: 0 }
+    // What is recorded singly is not counted again.
+    window.failures = Math.max(window.failures, SINGLY) + count
+    this.#windows.set(address, window)
   }
 }

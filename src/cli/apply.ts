@@ -30,6 +30,11 @@ export async function apply(path: string, options: ApplyOptions, io: Io): Promis
   io.stdout.write(
     options.json === true ? `${JSON.stringify(diff)}\n` : diffText(diff, revision, paintFor(io, io.stdout)),
   )
+  if (response.status === 202) {
+    io.stderr.write(
+      `it is committed as revision ${revision}, and will be in force soon: there is no need to repeat it\n`,
+    )
+  }
   for (const { pointer, detail } of diff.warnings ?? []) {
     io.stderr.write(`warning: ${printable(files.origin(pointer))}: ${printable(detail)}\n`)
   }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
-import { parse } from 'yaml'
 import { Failure, type Problem } from '../failure.ts'
+import { parseBundleText } from '../http/bundle-reader.ts'
 import { builtInPolicy, holdingBuiltIn, isAboutVerdict } from '../policy/built-in.ts'
 import { CLEAR } from '../policy/condition-trace.ts'
 import { decide } from '../policy/decide.ts'
@@ -9,8 +9,9 @@ import type { Trace } from '../policy/explanation.ts'
 import { factsFor, loadBundle } from '../policy/in-memory.ts'
 import { judgeRequest } from '../policy/judgement.ts'
 import type { Decision } from '../policy/model.ts'
-import { parseBundle, parseRequest } from '../policy/parse.ts'
+import { parseRequest } from '../policy/parse.ts'
 import { EXIT, type Io } from './io.ts'
+import { readPolicy } from './policy.ts'
 import { huesFor, traceText } from './trace-text.ts'
 
 export interface CheckOptions {
@@ -23,7 +24,7 @@ export interface CheckOptions {
 /** Decides one request against a bundle, with the same core as the service and nothing else of it. */
 export async function check(request: string, options: CheckOptions, io: Io): Promise<number> {
   const now = instant(options.now)
-  const policy = parseBundle(await documentIn(options.policy, io))
+  const policy = await readPolicy(await documentIn(options.policy, io))
   if ('problems' in policy) throw refused('policy', options.policy, policy.problems)
   const asked = parseRequest(await documentIn(request, io))
   if ('problems' in asked) throw refused('request', request, asked.problems)
@@ -54,21 +55,22 @@ function refused(what: string, path: string, problems: readonly Problem[]): Fail
   return new Failure('invalid_request', `${nameOf(path)} is no valid ${what}`, { problems })
 }
 
+/** Read as strictly as the service reads what it is sent. JSON is YAML. */
 async function documentIn(path: string, io: Io): Promise<unknown> {
   try {
-    // JSON is YAML. A document that repeats a member is refused: readers differ on which one counts.
-    return parse(await textIn(path, io))
+    return parseBundleText(await bytesIn(path, io), path.endsWith('.json') ? 'json' : 'yaml')
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error)
-    throw new Failure('invalid_request', `could not read ${nameOf(path)}: ${said}`, { cause: error })
+    const problems = error instanceof Failure ? error.problems : []
+    throw new Failure('invalid_request', `could not read ${nameOf(path)}: ${said}`, { cause: error, problems })
   }
 }
 
-async function textIn(path: string, io: Io): Promise<string> {
-  if (path !== '-') return readFile(path, 'utf8')
+async function bytesIn(path: string, io: Io): Promise<Buffer> {
+  if (path !== '-') return readFile(path)
   const chunks: Buffer[] = []
   for await (const chunk of io.stdin) chunks.push(Buffer.from(chunk))
-  return Buffer.concat(chunks).toString('utf8')
+  return Buffer.concat(chunks)
 }
 
 const nameOf = (path: string) => (path === '-' ? 'standard input' : path)

@@ -65,6 +65,29 @@ Examples:
   In a pipeline, fail when somebody has changed what is under version control:
     $ verdict apply --dry-run policy/`
 
+export const auditPruneHelp = `
+Only months that are over before the given instant, oldest first, each as a whole; and only those of which a signed
+checkpoint covers every record: it stops at the first that is not covered. What was dropped stays written in the table
+audit_pruned, by month and writer, and as a record of the tenant system. VERDICT_PRUNE_DATABASE_URL names the database as
+the role for this (verdict migrate gives it its rights); the tables' owner may do it, too.
+
+Exit status: 0 done, or there was nothing to do; 1 something was not dropped.
+
+Examples:
+  $ verdict audit prune --before 2025-01 --dry-run
+  audit_2024_12  would drop 1204331 records of 3 writers`
+
+export const journalShipHelp = `
+For a data directory whose process does not come back: a copy of it, a volume of a replica that is gone. (A process that
+starts on the directory ships what is left in it by itself.) DATABASE_URL names the database. What is there already is
+not repeated, so it may be run again; the files stay. A journal whose process lives is refused.
+
+Exit status: 0 everything is in the database; 1 something is not.
+
+Examples:
+  $ DATABASE_URL=postgres://verdict:…@db.internal:5432/verdict verdict journal ship /mnt/old-volume/data
+  0199a1c2-… 41250 of 41250 records are in the database, 1250 of them by this run`
+
 export const exportHelp = `
 What it prints makes another tenant the same, when it is applied there. Settings are in it for keys with pdp:admin.
 

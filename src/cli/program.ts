@@ -2,8 +2,19 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import type { ApplyOptions } from './apply.ts'
 import type { ExportOptions } from './export.ts'
-import { applyHelp, checkHelp, exportHelp, programHelp, serveHelp, testHelp } from './help.ts'
+import {
+  applyHelp,
+  auditPruneHelp,
+  checkHelp,
+  exportHelp,
+  journalShipHelp,
+  programHelp,
+  serveHelp,
+  testHelp,
+} from './help.ts'
 import { EXIT, type Io } from './io.ts'
+import type { ShipOptions } from './journal.ts'
+import type { PruneCommand } from './prune.ts'
 import { report } from './report.ts'
 import type { TestOptions } from './test.ts'
 
@@ -46,6 +57,35 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .command('migrate')
     .description('bring the database’s schema up to date, as its owner, and give the service’s role its rights')
     .action(async () => ended(await (await import('./migrate.ts')).migrateDatabase(io)))
+
+  const audit = program.command('audit').description('the audit trail, in the database')
+
+  audit
+    .command('prune')
+    .description('drop whole months of the audit trail, and leave a record of what was dropped')
+    .addOption(
+      new Option(
+        '--before <month or instant>',
+        'nothing from here on: 2026-01, or an RFC 3339 instant',
+      ).makeOptionMandatory(),
+    )
+    .option('--dry-run', 'only say what would be dropped')
+    .option('--default', 'also delete older records that no month’s partition took')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', auditPruneHelp)
+    .action(async (options: PruneCommand) => ended(await (await import('./prune.ts')).prune(options, io)))
+
+  program
+    .command('journal')
+    .description('what a process has recorded and the database may not have yet')
+    .command('ship')
+    .description('put the records of an orphaned journal into the database, each once')
+    .argument('<dir>', 'a data directory, the folder journal in it, or the folder of one writer')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', journalShipHelp)
+    .action(async (dir: string, options: ShipOptions) =>
+      ended(await (await import('./journal.ts')).shipJournal(dir, options, io)),
+    )
 
   program
     .command('check')

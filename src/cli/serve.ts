@@ -2,9 +2,11 @@ import { readConfig } from '../config.ts'
 import { serve } from '../serve.ts'
 import { EXIT, type Io } from './io.ts'
 
-// A stop takes 10 s at most (the drain delay and the shipping are bounded inside). What still holds the process
-// after that, a start that is stuck included, is a fault, and is not waited for.
-const STOP_DEADLINE = 12_000
+// A stop takes less than 10 s: whatever it closes is bounded. What still holds the process after that, a start that is
+// stuck included, is a fault, and is not waited for.
+const STOP_DEADLINE = 9_900
+/** Everything is closed: a handle that is left, to a database that hangs, say, holds nothing that is worth a wait. */
+const LINGER = 200
 
 /** Runs the service until SIGTERM or SIGINT, then closes it. */
 export async function serveUntilSignal(io: Io): Promise<number> {
@@ -14,6 +16,7 @@ export async function serveUntilSignal(io: Io): Promise<number> {
   if (io.stdout.isTTY === true) io.stdout.write(`Verdict answers at ${service.url} (Ctrl-C stops it)\n`)
   await stop
   await service.close()
+  setTimeout(() => process.exit(EXIT.ok), LINGER).unref()
   return EXIT.ok
 }
 

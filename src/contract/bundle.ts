@@ -1,6 +1,6 @@
 import Type, { type TSchema } from 'typebox'
 import { Bundle } from '../policy/model.ts'
-import { closed, problems, ReadHeaders, type RouteConfig, WriteHeaders } from './common.ts'
+import { closed, problems, ReadHeaders, type RouteConfig, WriteHeaders, writeProblems } from './common.ts'
 
 const counts = {
   added: Type.Integer(),
@@ -107,6 +107,6 @@ export. YAML is read without anchors, aliases and tags, and at most 50 MiB of ei
       closed,
     ),
     body: both('The bundle', Bundle),
-    response: { 200: BundleDiff, ...problems(400, 401, 403, 404, 409, 412, 413, 415, 422, 503) },
+    response: { 200: BundleDiff, ...writeProblems, ...problems(413, 415) },
   },
 } as const

@@ -66,7 +66,16 @@ const GUARDED = [400, 401, 403, 503] as const
 
 export const readProblems = problems(...GUARDED)
 export const itemProblems = problems(...GUARDED, 404)
-export const writeProblems = problems(...GUARDED, 404, 409, 412, 422)
+
+/** What a write may answer beside its success. */
+export const writeProblems = {
+  ...problems(...GUARDED, 404, 409, 412, 422),
+  202: {
+    description:
+      'It is committed, as the revision in `Verdict-Revision`, and this process does not decide by it yet, since bringing it into force takes longer than an answer may. It will by itself: there is nothing to repeat. The body is what it would have been. A decision with this `min_revision` waits for it, or fails with 503.',
+    content: { 'application/json': { schema: Type.Unknown() } },
+  } as unknown as TSchema,
+}
 
 /** Every body that a caller may send has a limit, in bytes. */
 export const BODY_LIMIT = { route: 256 * 1024, bundle: 50 * 1024 * 1024 } as const

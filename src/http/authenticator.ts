@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { type AuditEvent, eventId } from '../audit/event.ts'
 import { type Authenticated, authenticate } from '../authn/authenticate.ts'
 import type { Caller } from '../authn/caller.ts'
-import { FailedAttempts } from '../authn/failed-attempts.ts'
+import { FailedAttempts, type Uncounted } from '../authn/failed-attempts.ts'
 import { Failure } from '../failure.ts'
 import type { Pdp } from '../pdp.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
@@ -17,8 +17,8 @@ export interface Authenticator {
   callerOf(request: FastifyRequest, credential: string): Promise<Caller>
   /** Records a refusal in the tenant that the credential names, where it names one, and fails with `unauthenticated`. */
   refuse(request: FastifyRequest, tenant: string | undefined): Promise<never>
-  /** Records what was too much to be recorded singly. To be called every minute or so. */
-  drain(): Promise<void>
+  /** Records what was too much to be recorded singly: `past` every minute or so, `all` when the process ends. */
+  drain(which: 'past' | 'all'): Promise<void>
 }
 
 export interface AuthenticatorParts {
@@ -50,6 +50,17 @@ export function createAuthenticator({ pdp, snapshots, tokens, clock }: Authentic
     return refuse(request, authenticated.tenant)
   }
 
+  async function recordCount(uncounted: Uncounted, now: number): Promise<void> {
+    const { address, count } = uncounted
+    const origin = { ip: address, user_agent: null, request_id: null, trace_id: null }
+    try {
+      await pdp.record(failureEvent(now, SYSTEM, origin, { count }), 'journal')
+    } catch (error) {
+      failed.putBack(uncounted)
+      throw error
+    }
+  }
+
   return {
     refuse,
     caller(request) {
@@ -60,12 +71,9 @@ export function createAuthenticator({ pdp, snapshots, tokens, clock }: Authentic
     async callerOf(request, credential) {
       return settle(request, await authenticate(source, `Bearer ${credential}`, clock()))
     },
-    async drain() {
+    async drain(which) {
       const now = clock()
-      for (const { address, count } of failed.drain(now)) {
-        const origin = { ip: address, user_agent: null, request_id: null, trace_id: null }
-        await pdp.record(failureEvent(now, SYSTEM, origin, { count }), 'journal')
-      }
+      await Promise.all(failed.drain(now, which).map((uncounted) => recordCount(uncounted, now)))
     },
   }
 }

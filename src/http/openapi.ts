@@ -3,6 +3,7 @@ import fastify, { type FastifyInstance } from 'fastify'
 import { Problem } from '../contract/common.ts'
 import { ROUTES } from '../contract/routes.ts'
 import { VERSION } from '../contract/version.ts'
+import { withComponents } from './openapi-components.ts'
 
 const DESCRIPTION = `Verdict is a policy decision point: services ask whether a subject may do an action on a resource.
 Every decision is recorded before it is answered.
@@ -53,6 +54,7 @@ export async function describeRoutes(app: FastifyInstance): Promise<void> {
       },
       security: [{ bearer: [] }],
     },
+    transformObject: (made) => ('openapiObject' in made ? withComponents(made.openapiObject) : made.swaggerObject),
     refResolver: {
       buildLocalReference: (json, _base, _fragment, at) =>
         typeof json['$id'] === 'string' ? json['$id'] : `def-${at}`,

@@ -21,10 +21,15 @@ export function writeOf(request: FastifyRequest): Write {
   }
 }
 
-/** Sends what a write answered: its revision, its version as the ETag, its body where there is one. */
+const COMMITTED = 202
+
+/**
+ * Sends what a write answered: its revision, its version as the ETag, its body where there is one. What is committed but
+ * not in force here yet is a 202, whatever it would have been: nothing is wrong, and there is nothing to be tried again.
+ */
 export function sendAnswer<T>(request: FastifyRequest, reply: FastifyReply, answer: Answer<T>): FastifyReply {
   if (answer.recorded) callOf(request).recorded = true
-  reply.code(answer.status).header('verdict-revision', String(answer.revision))
+  reply.code(answer.in_force ? answer.status : COMMITTED).header('verdict-revision', String(answer.revision))
   if (answer.version !== null) reply.header('etag', `"${answer.version}"`)
   return answer.status === 204 ? reply.send() : reply.send(answer.body)
 }

@@ -150,7 +150,7 @@ export function holdingBuiltIn({ subject, resource }: Facts, roles: readonly str
 
 /** Facts of an entity of which nothing is known but its name. */
 export function bareEntity({ type, id }: EntityRef): EntityFacts {
-  return { ...unknownEntity(type, id), ancestors: [] }
+  return { ...unknownEntity(type, id), ancestors: [], asSubject: undefined, asResource: undefined }
 }
 
 /** A built-in role as the policy `pdp` sees it held: by the caller, for this call. */

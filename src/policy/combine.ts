@@ -65,7 +65,9 @@ export function pushDecisive({ policy, rules, sureVerdict }: Outcome, into: stri
   }
   let last: string | undefined
   for (const rule of rules) {
-    if (rule.erred || effectOf(rule) !== sureVerdict || rule.key === last) continue
+    if (rule.erred || effectOf(rule) !== sureVerdict) continue
+    // Only a permission that is not its role's first can have the key of another: the others' texts are not touched.
+    if (rule.place > 0 && rule.key === last) continue
     last = rule.key
     into.push(last)
   }

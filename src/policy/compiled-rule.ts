@@ -1,6 +1,6 @@
 import type { Condition } from './condition.ts'
-import type { Key } from './keys.ts'
-import type { Combining, EntityRef, Obligation, Policy, SubjectSelector } from './model.ts'
+import type { Key } from './key.ts'
+import type { Combining, Obligation, Policy } from './model.ts'
 import { actionPattern, matches, type Pattern } from './pattern.ts'
 
 /** A policy as rules refer to it, defined or not: what nobody defined has the defaults. */
@@ -50,7 +50,12 @@ export interface Place {
   readonly type: string
   readonly id: Pattern | undefined
   readonly within: Key | undefined
-  readonly withinRef: EntityRef | undefined
+  /** What the id is found by. */
+  readonly idKey: Key | undefined
+  /** The rarer of the two, by which the rule is found; undefined: by its subject. */
+  readonly foundBy: Key | undefined
+  /** Whether that says less than the place, so that what is found is compared. */
+  readonly isCompared: boolean
 }
 
 /** `[from, until)`, in milliseconds since 1970. */
@@ -66,7 +71,6 @@ export interface RuleParts {
   readonly priority: number
   /** Sets apart what has one key: the permissions of a role. */
   readonly place: number
-  readonly selectors: readonly SubjectSelector[]
   readonly subjects: readonly Key[]
   readonly actions: readonly Pattern[]
   readonly resources: readonly Place[]
@@ -82,27 +86,25 @@ const NO_OBLIGATIONS: readonly Obligation[] = Object.freeze([])
 export class CompiledRule {
   /** The last decision that it was a candidate of. */
   seenAt = 0
-  /** In that decision: its subject matches only by roles that are in error. */
-  subjectErred = false
-  /** In that decision: it could not be told whether it applies. */
-  erred = false
   /** Filed under more than it means, so that it is compared in whole when it is found. */
   coarse = false
-  readonly allows: boolean
+  /** In that decision: its subject matches only by roles that are in error. */
+  subjectErred = false
   readonly policy: CompiledPolicy
-  readonly condition: Condition | undefined
   readonly validity: Validity | undefined
+  readonly condition: Condition | undefined
+  /** In that decision: it could not be told whether it applies. */
+  erred = false
+  readonly allows: boolean
   /** The beginning of the name as a number, which is compared without going to the text. */
   readonly head: number
   readonly key: string
-  readonly priority: number
   readonly obligations: readonly Obligation[]
+  readonly priority: number
   readonly name: string
   readonly place: number
   /** Some part of it could not be compiled: its condition is then one that always errs. */
   readonly quarantined: boolean
-  /** Whom the keys of its subjects were taken for. */
-  readonly selectors: readonly SubjectSelector[]
   readonly subjects: readonly Key[]
   readonly actions: readonly Pattern[]
   readonly resources: readonly Place[]
@@ -119,7 +121,6 @@ export class CompiledRule {
     this.name = parts.name
     this.place = parts.place
     this.quarantined = parts.quarantined
-    this.selectors = parts.selectors
     this.subjects = parts.subjects
     this.actions = parts.actions
     this.resources = parts.resources

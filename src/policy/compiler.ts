@@ -1,10 +1,13 @@
 import { type CompiledPolicy, CompiledRule, type Place, type Validity } from './compiled-rule.ts'
 import { alwaysErrs, type Condition } from './condition.ts'
 import { Conditions } from './conditions.ts'
-import { EntityKeys, Key } from './keys.ts'
+import { EntityKeys } from './entity-keys.ts'
+import { IdKeys } from './id-keys.ts'
+import { Interned } from './interned.ts'
+import { Key } from './key.ts'
 import type { EntityRef, Permission, ResourceSelector, Role, Rule, SubjectSelector } from './model.ts'
-import { actionPattern, idPattern } from './pattern.ts'
-import { RoleGraph } from './roles.ts'
+import { actionPattern, idPattern, isAnyId, type Pattern } from './pattern.ts'
+import { RoleGraph, RoleNode } from './roles.ts'
 
 type Parts = Pick<
   Rule,
@@ -30,15 +33,22 @@ const ANY_RESOURCE: readonly ResourceSelector[] = [{ type: '*' }]
  * everything and its condition always errs, so that as an allow it never applies, and as a deny it does.
  */
 export class Compiler {
-  readonly any = new Key()
-  readonly subjects = new EntityKeys()
-  readonly resources = new EntityKeys()
+  readonly any = new Key('any', '', '', 0)
+  readonly subjects = new EntityKeys('subject')
+  readonly ancestors = new EntityKeys('ancestor')
+  /** By type of resource. */
+  readonly ids = new Map<string, IdKeys>()
   readonly roles = new RoleGraph()
   readonly conditions = new Conditions()
+  readonly #anybody: readonly Key[] = [this.any]
+  readonly #actions = new Interned<readonly Pattern[]>()
+  // Any resource of a type.
+  readonly #types = new Interned<readonly Place[]>()
 
   get isEmpty(): boolean {
-    const { subjects, resources, roles, conditions } = this
-    return subjects.isEmpty && resources.isEmpty && roles.isEmpty && conditions.isEmpty
+    const { subjects, ancestors, ids, roles, conditions } = this
+    const named = [subjects, ancestors, roles, conditions, this.#actions, this.#types]
+    return ids.size === 0 && named.every(({ isEmpty }) => isEmpty)
   }
 
   rule(rule: Rule, policy: CompiledPolicy): CompiledRule {
@@ -53,8 +63,9 @@ export class Compiler {
 
   /** Gives back what a rule shares. */
   release(rule: CompiledRule): void {
-    for (const selector of rule.selectors) this.#releaseSubject(selector)
-    for (const { withinRef } of rule.resources) if (withinRef !== undefined) this.resources.release(withinRef)
+    for (const key of rule.subjects) this.#releaseSubject(key)
+    for (const { text } of rule.actions) this.#actions.release(text)
+    for (const place of rule.resources) this.#releasePlace(place)
     if (rule.condition !== undefined && !rule.quarantined) this.conditions.release(rule.condition)
   }
 
@@ -70,10 +81,9 @@ export class Compiler {
     const { condition, quarantined } = this.#condition(parts.condition ?? undefined, sound)
     return new CompiledRule({
       ...identity,
-      selectors,
-      subjects: selectors.map((selector) => this.#subject(selector)),
-      actions: actions.map(actionPattern),
-      resources: resources.map((selector) => this.#place(selector)),
+      subjects: flat(selectors.map((selector) => this.#subject(selector))),
+      actions: flat(actions.map((text) => this.#actions.take(text, (made) => [actionPattern(made)]))),
+      resources: flat(resources.map((selector) => this.#place(selector))),
       condition,
       quarantined,
       obligations: Array.isArray(obligations) ? obligations : [],
@@ -88,32 +98,67 @@ export class Compiler {
     return { condition: condition ?? alwaysErrs(text), quarantined: condition === undefined }
   }
 
-  #subject(selector: SubjectSelector): Key {
-    if ('role' in selector) {
-      const { key } = this.roles.take(selector.role)
-      key.users++
-      return key
-    }
-    return 'any' in selector ? this.any : this.subjects.take(selector)
+  #subject(selector: SubjectSelector): readonly Key[] {
+    if ('role' in selector) return this.roles.take(selector.role).itself
+    return 'any' in selector ? this.#anybody : [this.subjects.take(selector)]
   }
 
-  #releaseSubject(selector: SubjectSelector): void {
-    if ('any' in selector) return
-    const node = 'role' in selector ? this.roles.get(selector.role) : undefined
-    if (!('role' in selector)) this.subjects.release(selector)
-    if (node === undefined) return
-    node.key.users--
-    this.roles.release(node)
+  #releaseSubject(key: Key): void {
+    if (key instanceof RoleNode) this.roles.release(key)
+    else if (key !== this.any) this.subjects.release(key)
   }
 
-  #place({ type, id, within }: ResourceSelector): Place {
-    return {
-      type,
-      id: id === undefined ? undefined : idPattern(id),
-      within: within === undefined ? undefined : this.resources.take(within),
-      withinRef: within,
-    }
+  #place({ type, id, within }: ResourceSelector): readonly Place[] {
+    if (id === undefined && within === undefined) return this.#types.take(type, wholeType)
+    const pattern = id === undefined ? undefined : idPattern(id)
+    const ancestor = within === undefined ? undefined : this.ancestors.take(within)
+    const idKey = pattern === undefined || isAnyId(pattern) ? undefined : this.#takeId(type, pattern)
+    const foundBy = rarer(idKey, ancestor)
+    const isCompared = !saysAll(foundBy, pattern, idKey, ancestor)
+    return [{ type, id: pattern, within: ancestor, idKey, foundBy, isCompared }]
   }
+
+  #takeId(type: string, pattern: Pattern): Key | undefined {
+    const ofType = this.ids.get(type) ?? new IdKeys(type)
+    const key = ofType.take(pattern)
+    if (key !== undefined) this.ids.set(type, ofType)
+    return key
+  }
+
+  #releasePlace({ type, id, within, idKey }: Place): void {
+    if (id === undefined && within === undefined) this.#types.release(type)
+    if (within !== undefined) this.ancestors.release(within)
+    if (idKey === undefined) return
+    const ofType = this.ids.get(type)
+    ofType?.release(idKey)
+    if (ofType?.isEmpty) this.ids.delete(type)
+  }
+}
+
+/** Of one list, that list itself: most rules have one subject, one action and one resource, and share the lists too. */
+function flat<T>(lists: readonly (readonly T[])[]): readonly T[] {
+  const [first = [], second] = lists
+  return second === undefined ? first : lists.flat()
+}
+
+function wholeType(type: string): readonly Place[] {
+  return [{ type, id: undefined, within: undefined, idKey: undefined, foundBy: undefined, isCompared: false }]
+}
+
+function rarer(idKey: Key | undefined, ancestor: Key | undefined): Key | undefined {
+  if (idKey === undefined || ancestor === undefined) return idKey ?? ancestor
+  return idKey.users <= ancestor.users ? idKey : ancestor
+}
+
+/** Whether a place matches wherever what it is found by holds. */
+function saysAll(
+  foundBy: Key | undefined,
+  pattern: Pattern | undefined,
+  idKey: Key | undefined,
+  ancestor: Key | undefined,
+): boolean {
+  if (pattern === undefined || isAnyId(pattern)) return true
+  return pattern.kind !== 'other' && foundBy === idKey && ancestor === undefined
 }
 
 /** NaN: no instant. */

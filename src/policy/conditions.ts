@@ -1,28 +1,27 @@
 import { type Condition, compileCondition, isFault } from './condition.ts'
+import { Interned } from './interned.ts'
 
 /** The conditions of a tenant: each text is compiled once, and kept while something uses it. */
 export class Conditions {
-  readonly #byText = new Map<string, { readonly condition: Condition; users: number }>()
+  readonly #byText = new Interned<Condition | undefined>()
 
   get isEmpty(): boolean {
-    return this.#byText.size === 0
+    return this.#byText.isEmpty
   }
 
   /** Undefined: it cannot be compiled. */
   take(text: string): Condition | undefined {
-    let interned = this.#byText.get(text)
-    if (interned === undefined) {
-      const compiled = compileCondition(text)
-      if (isFault(compiled)) return undefined
-      interned = { condition: compiled, users: 0 }
-      this.#byText.set(text, interned)
-    }
-    interned.users++
-    return interned.condition
+    const condition = this.#byText.take(text, compiled)
+    if (condition === undefined) this.#byText.release(text)
+    return condition
   }
 
-  release(condition: Condition): void {
-    const interned = this.#byText.get(condition.text)
-    if (interned !== undefined && --interned.users === 0) this.#byText.delete(condition.text)
+  release({ text }: Condition): void {
+    this.#byText.release(text)
   }
+}
+
+function compiled(text: string): Condition | undefined {
+  const condition = compileCondition(text)
+  return isFault(condition) ? undefined : condition
 }

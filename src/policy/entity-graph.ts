@@ -1,3 +1,5 @@
+import type { AsResource } from './as-resource.ts'
+import type { AsSubject } from './as-subject.ts'
 import type { GivenAssignment } from './change.ts'
 import type { EntityRef, Properties } from './model.ts'
 
@@ -24,6 +26,9 @@ export interface EntityFacts {
   readonly disabled: boolean
   readonly ancestors: readonly EntityRef[]
   readonly assignments: readonly GivenAssignment[]
+  /** What an index made of them: no facts, but kept with them, since to make it again costs more than to decide. */
+  asSubject: AsSubject | undefined
+  asResource: AsResource | undefined
 }
 
 /** What one decision needs to know beyond the request. */
@@ -76,7 +81,7 @@ function factsOf(
   assignments: readonly GivenAssignment[],
 ): EntityFacts {
   const { type, id, known, properties, disabled } = node
-  return { type, id, known, properties, disabled, ancestors, assignments }
+  return { type, id, known, properties, disabled, ancestors, assignments, asSubject: undefined, asResource: undefined }
 }
 
 function addNew(refs: readonly EntityRef[], seen: References, into: EntityRef[]): void {

@@ -1,3 +1,4 @@
+import { around } from './around.ts'
 import type { Budget } from './budget.ts'
 import { combinePolicies } from './combine.ts'
 import { type CompiledPolicy, type CompiledRule, inOrder } from './compiled-rule.ts'
@@ -67,7 +68,7 @@ function search({ index, question, candidates }: Denied, budget: Budget, { steps
   }
   let complete = true
   for (const rule of candidates) look(rule)
-  for (const neighbourhood of index.rules.around(question)) {
+  for (const neighbourhood of around(index.shared, question)) {
     let taken = 0
     for (const rule of neighbourhood) {
       if (++taken > steps) {
@@ -126,6 +127,6 @@ function nearestFirst(a: Miss, b: Miss): number {
 
 function rankOf({ rule, failed }: Miss): number {
   // A rule for somebody else is farther than one for a role.
-  const isPersonal = failed === 'subject' && !rule.selectors.some((selector) => 'role' in selector)
+  const isPersonal = failed === 'subject' && !rule.subjects.some(({ kind }) => kind === 'role')
   return RANK[failed] + (isPersonal ? 1 : 0)
 }

@@ -50,6 +50,39 @@ export function actionPattern(text: string): Pattern {
   )
 }
 
+/** Whether it is the pattern of every id. */
+export function isAnyId({ kind, literal }: Pattern): boolean {
+  return kind === 'prefix' && literal === ''
+}
+
+/** A run of plain characters in a pattern, and where texts that match have it. */
+export interface Literal {
+  readonly text: string
+  readonly part: 'start' | 'end' | 'middle'
+}
+
+/** As short as a literal may be that is looked for in every text. */
+export const SHORTEST_LITERAL = 3
+
+/** The literals of a pattern by which it can be found, the longest first. */
+export function literalsOf({ kind, literal, tokens }: Pattern): Literal[] {
+  if (literal === '') return []
+  if (kind === 'prefix') return [{ text: literal, part: 'start' }]
+  if (kind === 'suffix') return [{ text: literal, part: 'end' }]
+  return runsOf(tokens)
+    .map(({ start, end }): Literal => {
+      const text = toText(tokens.slice(start, end))
+      return { text, part: start === 0 ? 'start' : end === tokens.length ? 'end' : 'middle' }
+    })
+    .filter(({ text, part }) => part !== 'middle' || text.length >= SHORTEST_LITERAL)
+    .sort((a, b) => b.text.length - a.text.length)
+}
+
+/** Whether a pattern of ids has no literal that tells it from most others, though it is not the pattern of every id. */
+export function isVague(pattern: Pattern): boolean {
+  return pattern.kind !== 'exact' && !isAnyId(pattern) && pattern.literal.length < SHORTEST_LITERAL
+}
+
 /** What is wrong with the pattern of an id, or null. */
 export function idPatternFault(text: string): string | null {
   let escaped = false
@@ -85,16 +118,28 @@ function classify(text: string, tokens: readonly number[]): Pattern {
   return { text, kind: 'other', literal: toText(tokens.slice(start, end)), anchored: start === 0 && end > 0, tokens }
 }
 
-function longestLiteral(tokens: readonly number[]): { start: number; end: number } {
-  let best = { start: 0, end: 0 }
+interface Run {
+  readonly start: number
+  readonly end: number
+}
+
+function longestLiteral(tokens: readonly number[]): Run {
+  let longest = { start: 0, end: 0 }
+  for (const run of runsOf(tokens)) if (run.end - run.start > longest.end - longest.start) longest = run
+  return longest
+}
+
+/** The runs of plain characters. */
+function runsOf(tokens: readonly number[]): Run[] {
+  const runs: Run[] = []
   let start = 0
   for (let at = 0; at <= tokens.length; at++) {
     const token = tokens[at]
     if (token !== undefined && token >= 0) continue
-    if (at - start > best.end - best.start) best = { start, end: at }
+    if (at > start) runs.push({ start, end: at })
     start = at + 1
   }
-  return best
+  return runs
 }
 
 function toText(tokens: readonly number[]): string {

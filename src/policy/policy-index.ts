@@ -2,10 +2,11 @@ import type { PolicyChange } from './change.ts'
 import { CompiledPolicy, type CompiledRule } from './compiled-rule.ts'
 import { Compiler } from './compiler.ts'
 import { alwaysErrs, type Condition } from './condition.ts'
-import type { Key } from './keys.ts'
+import type { Key } from './key.ts'
 import { DEFAULT_SETTINGS, type EntityType, type Policy, type Role, type Rule, type Settings } from './model.ts'
 import { type PropertyCheck, propertyCheck } from './property-check.ts'
 import { RuleIndex } from './rule-index.ts'
+import { byText } from './wide-map.ts'
 
 interface CompiledRole {
   readonly permissions: readonly CompiledRule[]
@@ -23,10 +24,11 @@ export class PolicyIndex {
   readonly #policies = new Map<string, CompiledPolicy>()
   readonly #defined = new Set<CompiledPolicy>()
   readonly #required = new Set<CompiledPolicy>()
-  readonly #rules = new Map<string, CompiledRule>()
-  readonly #roles = new Map<string, CompiledRole>()
+  readonly #rules = byText<CompiledRule>()
+  readonly #roles = byText<CompiledRole>()
   #quarantined = 0
   #decisions = 0
+  #stamp: object = {}
 
   readonly shared = new Compiler()
   readonly rules: RuleIndex
@@ -34,6 +36,11 @@ export class PolicyIndex {
   /** `makeRules` is for tests, which show that they would find a broken index. */
   constructor(makeRules = (any: Key): RuleIndex => new RuleIndex(any)) {
     this.rules = makeRules(this.shared.any)
+  }
+
+  /** Another object after each change of rules or roles: what was made of the index is told by it to be old. */
+  get stamp(): object {
+    return this.#stamp
   }
 
   get settings(): Required<Settings> {
@@ -109,6 +116,7 @@ export class PolicyIndex {
   }
 
   #putRole(name: string, role: Role | null): void {
+    this.#stamp = {}
     const old = this.#roles.get(name)
     if (old !== undefined) this.#dropRole(name, old)
     if (role === null) return
@@ -134,6 +142,7 @@ export class PolicyIndex {
   }
 
   #putRule(name: string, rule: Rule | null): void {
+    this.#stamp = {}
     const old = this.#rules.get(name)
     if (old !== undefined) {
       this.#rules.delete(name)

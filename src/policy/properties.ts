@@ -1,4 +1,3 @@
-import { NO_PROPERTIES } from './entity-graph.ts'
 import type { AttributePrecedence, Properties } from './model.ts'
 
 /**
@@ -13,9 +12,15 @@ export function effectiveProperties(
   guarded: ReadonlySet<string> | undefined,
 ): Properties {
   if (requested === undefined) return stored
-  if (stored === NO_PROPERTIES && guarded === undefined) return requested
+  if (guarded === undefined && isEmpty(stored)) return requested
   const usable = guarded === undefined ? requested : without(requested, guarded)
   return precedence === 'request' ? { ...stored, ...usable } : { ...usable, ...stored }
+}
+
+// Without making a list of the names: this is asked in every decision that reads properties.
+function isEmpty(properties: Properties): boolean {
+  for (const _name in properties) return false
+  return true
 }
 
 function without(properties: Properties, names: ReadonlySet<string>): Properties {

@@ -1,15 +1,25 @@
+import { AsResource } from './as-resource.ts'
+import { AsSubject, inForce, Moment, type Standing } from './as-subject.ts'
 import type { Budget } from './budget.ts'
+import type { Wanted } from './candidate.ts'
 import { Fault } from './cel-values.ts'
 import type { GivenAssignment } from './change.ts'
 import type { Condition } from './condition.ts'
 import { type EntityFacts, type Facts, isWithin, NO_PROPERTIES } from './entity-graph.ts'
-import type { Key } from './keys.ts'
+import type { Key } from './key.ts'
+import type { KeySet } from './key-set.ts'
 import type { AccessRequest, Properties } from './model.ts'
 import type { PolicyIndex } from './policy-index.ts'
 import { effectiveProperties } from './properties.ts'
 import type { RoleNode } from './roles.ts'
-import type { Wanted } from './rule-index.ts'
-import { ActionView, type ResourceSource, ResourceView, type Scope, type SubjectSource, SubjectView } from './scope.ts'
+import {
+  ActionView,
+  RequestScope,
+  type ResourceSource,
+  ResourceView,
+  type SubjectSource,
+  SubjectView,
+} from './scope.ts'
 
 /** One request with its facts, as rules and conditions look at it. Marks the keys that hold for it when it is made. */
 export class Question implements Wanted, SubjectSource, ResourceSource {
@@ -17,19 +27,20 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
   readonly type: string
   readonly id: string
   readonly action: string
-  readonly subjectKeys: Key[] = []
-  readonly resourceKeys: Key[] = []
+  readonly subject: KeySet
+  readonly besides: readonly Key[]
+  readonly resource: KeySet
   readonly now: number
   readonly #index: PolicyIndex
   readonly #facts: Facts
   readonly #request: AccessRequest
   readonly #budget: Budget
-  readonly #held: RoleNode[] = []
-  // Roles that are held, but that no rule and no role names.
-  #unnamed: string[] | undefined
+  readonly #asSubject: AsSubject
+  // Names of roles, beside those that the subject holds whatever it is asked about.
+  #rolesBesides: readonly string[] = NONE
   #rolesErred = false
   #roles: readonly string[] | undefined
-  #scope: Scope | undefined
+  #scope: RequestScope | undefined
   #subjectProperties: Properties | undefined
   #resourceProperties: Properties | undefined
 
@@ -43,7 +54,22 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
     this.#facts = facts
     this.#request = request
     this.#budget = budget
-    this.#mark()
+    const asSubject = asSubjectOf(index, facts.subject, now, this.at)
+    this.#asSubject = asSubject
+    this.subject = asSubject.keys
+    this.resource = asResourceOf(index, facts.resource).keys
+    this.subject.mark(this.at)
+    this.resource.mark(this.at)
+    const scoped = asSubject.rolesWithin(facts.resource)
+    this.besides = scoped.length === 0 && index.shared.roles.derived === 0 ? NO_KEYS : this.#rolesBeside(scoped)
+  }
+
+  isHeld(key: Key): boolean {
+    return key.heldAt === this.at || this.subject.has(key) || this.resource.has(key)
+  }
+
+  isUnsure(key: Key): boolean {
+    return key.erredAt === this.at
   }
 
   /** Undefined: it cannot be told. */
@@ -52,15 +78,17 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
   }
 
   /** What conditions read. */
-  scope(): Scope {
-    this.#scope ??= {
-      subject: new SubjectView(this),
-      action: new ActionView(this.action, this.#request.action.properties ?? NO_PROPERTIES),
-      resource: new ResourceView(this),
-      context: this.#request.context ?? NO_PROPERTIES,
-      now: new Date(this.now),
-      levels: this.#index.settings.levels,
-    }
+  scope(): RequestScope {
+    this.#scope ??= new RequestScope(
+      {
+        subject: new SubjectView(this),
+        action: new ActionView(this.action, this.#request.action.properties ?? NO_PROPERTIES),
+        resource: new ResourceView(this),
+        context: this.#request.context ?? NO_PROPERTIES,
+        levels: this.#index.settings.levels,
+      },
+      this.now,
+    )
     return this.#scope
   }
 
@@ -101,7 +129,7 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
   /** In the conditions of derived roles those that are assigned and inherited; later those that are derived too. */
   subjectRoles(): readonly string[] {
     if (this.#rolesErred) throw new Fault('a derived role could not be told')
-    this.#roles ??= [...new Set([...this.#held.map((role) => role.name), ...(this.#unnamed ?? [])])].sort()
+    this.#roles ??= this.#namesOfRoles()
     return this.#roles
   }
 
@@ -110,85 +138,95 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
     return effectiveProperties(stored, properties, precedence, this.#index.protectedProperties(type))
   }
 
-  #mark(): void {
-    const { at } = this
-    const { any, subjects, resources, roles } = this.#index.shared
-    const { subject, resource } = this.#facts
-    any.heldAt = at
-    this.subjectKeys.push(any)
-    subjects.mark(subject, subject.ancestors, at, this.subjectKeys)
-    resources.mark(resource, resource.ancestors, at, this.resourceKeys)
-    for (const assignment of subject.assignments) {
-      if (standingOf(assignment, resource, this.now) === 'in_force') this.#assign(assignment.role)
+  #namesOfRoles(): readonly string[] {
+    const { names } = this.#asSubject
+    return this.#rolesBesides.length === 0 ? names : [...new Set([...names, ...this.#rolesBesides])].sort()
+  }
+
+  /** Roles that are held for this request, or could not be told: the scoped ones, then what is derived. */
+  #rolesBeside(scoped: readonly (RoleNode | string)[]): readonly Key[] {
+    const reached: RoleNode[] = []
+    const names: string[] = []
+    for (const role of scoped) {
+      if (typeof role === 'string') names.push(role)
+      else this.#reach(role, reached)
     }
-    if (roles.derived > 0) this.#derive()
-  }
-
-  #assign(name: string): void {
-    const role = this.#index.shared.roles.get(name)
-    if (role !== undefined) this.#hold(role)
-    else if (this.#unnamed === undefined) this.#unnamed = [name]
-    else this.#unnamed.push(name)
-  }
-
-  #hold(role: RoleNode): void {
-    this.#reach(role, this.#held)
+    // Grows only after the derived roles have been told: their conditions read it.
+    this.#rolesBesides = [...names, ...reached.map(({ name }) => name)]
+    const erred = this.#index.shared.roles.derived === 0 ? NO_ROLES : this.#derive(reached)
+    if (reached.length + names.length > this.#rolesBesides.length) {
+      this.#rolesBesides = [...names, ...reached.map(({ name }) => name)]
+      this.#roles = undefined
+    }
+    return erred.length === 0 ? reached : [...reached, ...erred]
   }
 
   /** Marks a role and all that it inherits as held. */
   #reach(role: RoleNode, reached: RoleNode[]): void {
     for (const held of this.#index.shared.roles.closure(role)) {
-      if (held.key.heldAt === this.at) continue
-      held.key.heldAt = this.at
+      if (this.isHeld(held)) continue
+      held.heldAt = this.at
       reached.push(held)
-      if (held.key.users > 0) this.subjectKeys.push(held.key)
     }
   }
 
-  /** Derived roles, from what is held to what follows. `#held` grows only afterwards: their conditions read it. */
-  #derive(): void {
-    const reached = [...this.#held]
+  /** Derived roles, from what is held to what follows; those that are in error come back. */
+  #derive(reached: RoleNode[]): readonly RoleNode[] {
     const erred: RoleNode[] = []
-    for (const role of reached) {
-      for (const derived of role.derives) {
-        if (derived.key.heldAt === this.at || derived.derivedAt === this.at) continue
-        derived.derivedAt = this.at
-        const holds = derived.derivation && this.holds(derived.derivation.condition)
-        if (holds === true) this.#reach(derived, reached)
-        else if (holds === undefined) erred.push(derived)
-      }
-    }
-    this.#spreadError(erred)
-    for (const role of reached.slice(this.#held.length)) this.#held.push(role)
-    this.#roles = undefined
+    for (const derived of this.#asSubject.derivable) this.#tryOut(derived, reached, erred)
+    // Grows while it is walked.
+    for (const role of reached) for (const derived of role.derives) this.#tryOut(derived, reached, erred)
+    return this.#spreadError(erred)
+  }
+
+  #tryOut(derived: RoleNode, reached: RoleNode[], erred: RoleNode[]): void {
+    if (this.isHeld(derived) || derived.derivedAt === this.at) return
+    derived.derivedAt = this.at
+    const holds = derived.derivation && this.holds(derived.derivation.condition)
+    if (holds === true) this.#reach(derived, reached)
+    else if (holds === undefined) erred.push(derived)
   }
 
   /** What inherits an error is in error too: the roles of the role that erred, and those derived from it. */
-  #spreadError(erred: RoleNode[]): void {
+  #spreadError(erred: RoleNode[]): readonly RoleNode[] {
+    const unsure: RoleNode[] = []
     for (const role of erred) {
-      if (role.key.heldAt === this.at) continue
-      for (const unsure of this.#index.shared.roles.closure(role)) {
-        const { key } = unsure
-        if (key.heldAt === this.at || key.erredAt === this.at) continue
-        key.erredAt = this.at
-        this.#rolesErred = true
-        if (key.users > 0) this.subjectKeys.push(key)
-        for (const derived of unsure.derives) if (derived.derivedAt !== this.at) erred.push(derived)
+      if (this.isHeld(role)) continue
+      for (const one of this.#index.shared.roles.closure(role)) {
+        if (this.isHeld(one) || one.erredAt === this.at) continue
+        one.erredAt = this.at
+        unsure.push(one)
+        for (const derived of one.derives) if (derived.derivedAt !== this.at) erred.push(derived)
       }
     }
+    this.#rolesErred = unsure.length > 0
+    return unsure
   }
 }
 
+const NONE: readonly string[] = Object.freeze([])
+const NO_KEYS: readonly Key[] = Object.freeze([])
+const NO_ROLES: readonly RoleNode[] = Object.freeze([])
+
+function asSubjectOf(index: PolicyIndex, facts: EntityFacts, now: number, at: number): AsSubject {
+  const { asSubject } = facts
+  if (asSubject?.holds(index, facts, now)) return asSubject
+  const made = new AsSubject(index, facts, now, at)
+  facts.asSubject = made
+  return made
+}
+
+function asResourceOf(index: PolicyIndex, facts: EntityFacts): AsResource {
+  const { asResource } = facts
+  if (asResource?.holds(index, facts)) return asResource
+  const made = new AsResource(index, facts)
+  facts.asResource = made
+  return made
+}
+
 /** Whether an assignment counts in a decision about this resource at this time (ms), and if not, why. */
-export function standingOf(
-  { role, valid_from, valid_until, within }: GivenAssignment,
-  resource: EntityFacts,
-  now: number,
-): 'in_force' | 'built_in' | 'not_yet' | 'expired' | 'elsewhere' {
-  // Verdict's own roles count for its own guard, never for a decision about a tenant's resources.
-  if (role.startsWith('pdp:')) return 'built_in'
-  // Written so that an instant that cannot be read (NaN) grants nothing.
-  if (typeof valid_from === 'string' && !(now >= Date.parse(valid_from))) return 'not_yet'
-  if (typeof valid_until === 'string' && !(now < Date.parse(valid_until))) return 'expired'
-  return within === undefined || isWithin(resource, within) ? 'in_force' : 'elsewhere'
+export function standingOf(assignment: GivenAssignment, resource: EntityFacts, now: number): Standing | 'elsewhere' {
+  const standing = inForce(assignment, new Moment(now))
+  if (standing !== 'in_force' || assignment.within === undefined) return standing
+  return isWithin(resource, assignment.within) ? 'in_force' : 'elsewhere'
 }

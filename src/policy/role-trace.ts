@@ -109,9 +109,9 @@ class Walk {
     if ((condition?.outcome ?? 'errs') === outcome) this.#ways(derived).push(way)
   }
 
-  #outcomeOf({ key }: RoleNode): PartOutcome {
-    if (key.heldAt === this.#question.at) return 'holds'
-    return key.erredAt === this.#question.at ? 'errs' : 'fails'
+  #outcomeOf(role: RoleNode): PartOutcome {
+    if (this.#question.isHeld(role)) return 'holds'
+    return this.#question.isUnsure(role) ? 'errs' : 'fails'
   }
 
   #reach(node: RoleNode): void {
@@ -138,7 +138,7 @@ class Walk {
       subjectProperties: () => this.#question.subjectProperties(),
       subjectRoles: () => roles,
     })
-    return { ...scope, subject }
+    return scope.about(subject)
   }
 }
 

@@ -1,11 +1,11 @@
+import { isAt } from './candidate.ts'
 import type { CompiledRule, Place } from './compiled-rule.ts'
 import { asDecided, outcomeOf, type TraceCondition } from './condition-trace.ts'
 import type { ConditionTrace, PartOutcome, RuleParts, RuleTrace } from './explanation.ts'
-import type { Key } from './keys.ts'
-import type { ResourceSelector } from './model.ts'
+import type { Key } from './key.ts'
+import type { ResourceSelector, SubjectSelector } from './model.ts'
 import { matches } from './pattern.ts'
 import type { Question } from './question.ts'
-import { isAt } from './rule-index.ts'
 
 /** A rule with the outcome of each of its parts. `condition`: what the decision made of it, where it did. */
 export function traceParts(
@@ -17,7 +17,7 @@ export function traceParts(
   const traced = conditionOf(rule, question, trace)
   const parts: RuleParts = {
     target: { outcome: outcomeOf(isTargeted(rule, question)) },
-    subject: alternatives(rule.selectors, (_, at) => subjectHolds(rule.subjects[at], question)),
+    subject: alternatives(rule.subjects.map(subjectOf), (_, at) => subjectHolds(rule.subjects[at], question)),
     action: alternatives(
       rule.actions.map(({ text }) => text),
       (_, at) => actionHolds(rule.actions[at], question),
@@ -45,9 +45,9 @@ export function isValid({ validity }: CompiledRule, { now }: Question): boolean 
 }
 
 /** Undefined: it cannot be told, since the role that it asks for erred. */
-export function subjectMatches({ subjects }: CompiledRule, { at }: Question): boolean | undefined {
-  if (subjects.some((key) => key.heldAt === at)) return true
-  return subjects.some((key) => key.erredAt === at) ? undefined : false
+export function subjectMatches({ subjects }: CompiledRule, question: Question): boolean | undefined {
+  if (subjects.some((key) => question.isHeld(key))) return true
+  return subjects.some((key) => question.isUnsure(key)) ? undefined : false
 }
 
 export function actionMatches({ actions }: CompiledRule, { action }: Question): boolean {
@@ -58,9 +58,10 @@ export function resourceMatches({ resources }: CompiledRule, question: Question)
   return resources.some((place) => isAt(place, question))
 }
 
-function subjectHolds(key: Key | undefined, { at }: Question): boolean | undefined {
-  if (key?.heldAt === at) return true
-  return key?.erredAt === at ? undefined : false
+function subjectHolds(key: Key | undefined, question: Question): boolean | undefined {
+  if (key === undefined) return false
+  if (question.isHeld(key)) return true
+  return question.isUnsure(key) ? undefined : false
 }
 
 function actionHolds(pattern: CompiledRule['actions'][number] | undefined, { action }: Question): boolean {
@@ -90,8 +91,17 @@ function alternatives<T>(all: readonly T[], holds: (one: T, at: number) => boole
   return { outcome: 'fails', of: all.slice(0, SHOWN) }
 }
 
-function selectorOf({ type, id, withinRef }: Place): ResourceSelector {
-  return { type, ...(id !== undefined && { id: id.text }), ...(withinRef !== undefined && { within: withinRef }) }
+function subjectOf({ kind, type, text }: Key): SubjectSelector {
+  if (kind === 'any') return { any: true }
+  return kind === 'role' ? { role: text } : { type, id: text }
+}
+
+function selectorOf({ type, id, within }: Place): ResourceSelector {
+  return {
+    type,
+    ...(id !== undefined && { id: id.text }),
+    ...(within !== undefined && { within: { type: within.type, id: within.text } }),
+  }
 }
 
 function windowOf({ validity }: CompiledRule): { valid_from?: string; valid_until?: string } {

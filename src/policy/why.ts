@@ -50,9 +50,9 @@ function outcomeOf(rule: CompiledRule, question: Question): Considered['outcome'
 }
 
 function rolesOf(index: PolicyIndex, question: Question): Pick<Why, 'roles' | 'unsure'> {
-  const all = [...index.shared.roles.all]
-  const unsure = all.filter(({ key }) => key.erredAt === question.at && key.heldAt !== question.at)
-  const held = all.filter(({ key }) => key.heldAt === question.at).map(({ name }) => name)
+  const all = [...index.shared.roles.keys()].filter((role) => role !== undefined)
+  const unsure = all.filter((role) => question.isUnsure(role) && !question.isHeld(role))
+  const held = all.filter((role) => question.isHeld(role)).map(({ name }) => name)
   // What is assigned and nowhere defined is told by the question only, and by it only where every role can be told.
   const roles = new Set(unsure.length > 0 ? held : [...held, ...question.subjectRoles()])
   return { roles: [...roles].sort(), unsure: unsure.map(({ name }) => name).sort() }

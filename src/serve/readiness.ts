@@ -11,11 +11,17 @@ export interface Vitals {
   /** Whether an audit record would be kept now. */
   readonly isAuditKept: boolean
   readonly auditBacklog: number
+  /** ms since the oldest record that Postgres has not was kept. */
+  readonly auditBacklogAge: number
+  /** Tenants that hold more than their share of the journal. */
+  readonly tenantsRefused: number
   readonly quarantinedRules: number
 }
 
 /** A missed poll or two is no news; after this, the database is said to be away. */
 const AWAY_AFTER = 5_000
+/** A backlog drains within seconds; one that stays this long is not draining. */
+const LONG_BACKLOG = 60_000
 /** Validity windows are judged by this process's clock: one that is further off would be wrong about them. */
 const MAX_SKEW = 5_000
 
@@ -29,6 +35,8 @@ export function readinessOf(vitals: Vitals): Readiness {
   ].filter((code) => code !== false)
   const worrying = [
     vitals.staleness > AWAY_AFTER && 'store_unavailable',
+    vitals.auditBacklogAge > LONG_BACKLOG && 'audit_backlog',
+    vitals.isAuditKept && vitals.tenantsRefused > 0 && 'tenants_refused',
     vitals.quarantinedRules > 0 && 'rules_quarantined',
   ].filter((code) => code !== false)
   return {

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { Failure } from '../failure.ts'
 import { within } from './deadline.ts'
+import { Gathered } from './gathered.ts'
 import type { ApiKey, Source } from './source.ts'
 import type { Tenants } from './tenants.ts'
 
@@ -8,8 +9,9 @@ const DEADLINE_MS = 2000
 
 /** From the id of an API key to the key. A key never moves to another tenant, so where one was found is kept. */
 export class ApiKeyDirectory {
-  readonly #source: Source
   readonly #tenants: Tenants
+  /** Strangers that knock in crowds, with a new id each, take one connection: those who have a key need the others. */
+  readonly #index: Gathered<string>
   readonly #homes = new LRUCache<string, string>({ max: 100_000 })
   /** Ids that are no key: so that guessing is not a query each, and for so short that a new key works soon. */
   readonly #strangers = new LRUCache<string, true>({ max: 10_000, ttl: 1000 })
@@ -17,7 +19,7 @@ export class ApiKeyDirectory {
   #forgotten = 0
 
   constructor(source: Source, tenants: Tenants) {
-    this.#source = source
+    this.#index = new Gathered((ids) => source.tenantsOfApiKeys(ids))
     this.#tenants = tenants
   }
 
@@ -41,7 +43,7 @@ export class ApiKeyDirectory {
 
   async #search(id: string): Promise<ApiKey | undefined> {
     const forgotten = this.#forgotten
-    const home = await this.#source.tenantOfApiKey(id).catch((error: unknown) => {
+    const home = await this.#index.get(id).catch((error: unknown) => {
       throw unavailable(error)
     })
     const key = home === undefined ? undefined : await this.#findIn(home, id)

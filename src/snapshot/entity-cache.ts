@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { type EntityNode, unknownEntity } from '../policy/entity-graph.ts'
+import type { EntityRef } from '../policy/model.ts'
 import type { Nodes } from './entity-node.ts'
 import { RefMap } from './ref-map.ts'
 
@@ -42,10 +43,9 @@ export class EntityCache {
     return this.#whole + this.#recent.calculatedSize
   }
 
-  /** A tenant's entities, all of them; undefined where they do not fit. */
-  whole(nodes: readonly EntityNode[]): WholeTenant | undefined {
-    const weights = nodes.reduce((sum, node) => sum + weight(node), 0)
-    return weights > this.room ? undefined : new WholeTenant(nodes, (by) => this.#claim(by))
+  /** For a tenant's entities, all of them, which are about to be set. */
+  whole(): WholeTenant {
+    return new WholeTenant((by) => this.#claim(by))
   }
 
   partial(): PartialTenant {
@@ -67,6 +67,8 @@ export class EntityCache {
 export interface TenantEntities extends Nodes {
   /** Takes in what was loaded, unless it is there. */
   admit(node: EntityNode): void
+  /** What is known of an entity is worth nothing any more. */
+  drop(ref: EntityRef): void
   values(): Iterable<EntityNode>
   /** The tenant leaves memory. */
   clear(): void
@@ -78,9 +80,8 @@ export class WholeTenant implements TenantEntities {
   readonly #claim: (by: number) => void
   #weight = 0
 
-  constructor(nodes: readonly EntityNode[], claim: (by: number) => void) {
+  constructor(claim: (by: number) => void) {
     this.#claim = claim
-    for (const node of nodes) this.set(node)
   }
 
   get(type: string, id: string): EntityNode {
@@ -95,6 +96,9 @@ export class WholeTenant implements TenantEntities {
   }
 
   admit(): void {}
+
+  // It knows all of them: what it does not hold does not exist.
+  drop(): void {}
 
   values(): Iterable<EntityNode> {
     return this.#nodes.values()
@@ -141,6 +145,11 @@ export class PartialTenant implements TenantEntities {
 
   admit(node: EntityNode): void {
     if (this.#slots.get(node.type, node.id) === undefined) this.set(node)
+  }
+
+  drop({ type, id }: EntityRef): void {
+    const slot = this.#slots.get(type, id)
+    if (slot !== undefined) this.#recent.delete(slot)
   }
 
   *values(): Iterable<EntityNode> {

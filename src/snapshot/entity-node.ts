@@ -1,11 +1,25 @@
 import type { GivenAssignment, PolicyChange } from '../policy/change.ts'
-import { type EntityNode, unknownEntity } from '../policy/entity-graph.ts'
+import { type EntityNode, NO_PROPERTIES, unknownEntity } from '../policy/entity-graph.ts'
 import type { EntityRef } from '../policy/model.ts'
+import type { StoredEntity } from './source.ts'
 
 /** A place that holds entities. `undefined`: it does not know. That an entity is absent is a node, with `known: false`. */
 export interface Nodes {
   get(type: string, id: string): EntityNode | undefined
   set(node: EntityNode): void
+}
+
+/** An entity as the source has it. */
+export function entityNode({ type, id, known, disabled, properties, parents, assignments }: StoredEntity): EntityNode {
+  return {
+    type,
+    id,
+    known,
+    disabled: disabled ?? false,
+    properties: properties === null ? NO_PROPERTIES : JSON.parse(properties),
+    parents: parents === null ? [] : JSON.parse(parents),
+    assignments: assignments === null ? [] : JSON.parse(assignments),
+  }
 }
 
 /** Takes over what a write did. What is not held here is not taken in: half of an entity would be worse than none. */

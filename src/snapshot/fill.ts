@@ -1,8 +1,13 @@
 import type { EntityNode } from '../policy/entity-graph.ts'
 import type { EntityRef } from '../policy/model.ts'
-import { follow, type Nodes } from './entity-node.ts'
+import type { Nodes } from './entity-node.ts'
 import { RefMap } from './ref-map.ts'
-import type { LoadedEntities, Revision, RevisionId } from './source.ts'
+import type { LoadedEntities, RevisionId } from './source.ts'
+
+/** One revision or several, as far as they are about entities: how they change what was read before them. */
+export interface Roll extends RevisionId {
+  readonly roll: (nodes: Fill) => void
+}
 
 /**
  * Entities on their way from the source into a tenant's memory, and there for those who wait for them, whatever the
@@ -25,7 +30,7 @@ export class Fill implements Nodes {
   settled = false
   readonly #nodes = new RefMap<EntityNode>()
   #begun: RevisionId | undefined
-  #since: Revision[] = []
+  #since: Roll[] = []
   #landed: RevisionId | undefined
 
   /** Where the load was read. */
@@ -60,7 +65,7 @@ export class Fill implements Nodes {
   }
 
   /** False: the tenant has come to the revision of the load, and it is another one of that number. */
-  follow(revision: Revision): boolean {
+  follow(revision: Roll): boolean {
     if (this.#landed === undefined) {
       this.#since.push(revision)
       return true
@@ -69,8 +74,8 @@ export class Fill implements Nodes {
     return revision.revision !== this.#landed.revision || revision.revision_id === this.#landed.revision_id
   }
 
-  #roll(revision: Revision, from: number): void {
-    if (revision.revision > from) for (const change of revision.changes) follow(this, change)
+  #roll(revision: Roll, from: number): void {
+    if (revision.revision > from) revision.roll(this)
   }
 
   get(type: string, id: string): EntityNode | undefined {
@@ -79,6 +84,11 @@ export class Fill implements Nodes {
 
   set(node: EntityNode): void {
     this.#nodes.set(node.type, node.id, node)
+  }
+
+  /** It is not known any more, and asked for again where it is needed. */
+  forget({ type, id }: EntityRef): void {
+    this.#nodes.delete(type, id)
   }
 
   values(): Iterable<EntityNode> {

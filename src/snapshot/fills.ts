@@ -2,9 +2,9 @@ import { Failure } from '../failure.ts'
 import type { EntityNode } from '../policy/entity-graph.ts'
 import type { EntityRef } from '../policy/model.ts'
 import { within } from './deadline.ts'
-import { Fill } from './fill.ts'
+import { Fill, type Roll } from './fill.ts'
 import { RefMap } from './ref-map.ts'
-import type { LoadedEntities, Revision, RevisionId } from './source.ts'
+import type { LoadedEntities, RevisionId } from './source.ts'
 
 /** What the loads of a tenant's entities need of the tenant. */
 export interface Filled extends RevisionId {
@@ -52,8 +52,8 @@ export class Fills {
     }
   }
 
-  /** The tenant has taken over a revision. */
-  follow(revision: Revision): void {
+  /** The tenant has taken over a revision, or several at once. */
+  follow(revision: Roll): void {
     for (const fill of this.#begun) if (!fill.follow(revision)) this.#tenant.diverged(fill.landed)
   }
 

@@ -1,6 +1,7 @@
 import { Failure } from '../failure.ts'
 import { within } from './deadline.ts'
-import type { Revision, RevisionId, Source, TenantRevision } from './source.ts'
+import type { Workshop } from './draft.ts'
+import type { Revision, RevisionId, TenantRevision } from './source.ts'
 import type { TenantSnapshot } from './tenant-snapshot.ts'
 
 /** How the database can turn out to have another history than memory. */
@@ -11,6 +12,8 @@ export interface Followed {
   readonly tenants: ReadonlyMap<string, TenantSnapshot>
   /** Takes over a revision in one turn. False: the tenant has left memory. */
   apply(tenant: TenantSnapshot, revision: Revision): boolean
+  /** Takes over a revision that is too big for one turn, and maybe those after it: comes back when it is done. */
+  build(tenant: TenantSnapshot, big: RevisionId): Promise<void>
   deleted(tenant: TenantSnapshot): void
   diverged(tenant: TenantSnapshot, how: Divergence, found: RevisionId | undefined): void
   /** A round or one tenant's part of it failed; the next round tries again. */
@@ -18,7 +21,7 @@ export interface Followed {
 }
 
 export interface FollowerOptions {
-  readonly source: Source
+  readonly workshop: Workshop
   /** ms between two polls. */
   readonly interval: number
   /** ms, monotonic. */
@@ -26,9 +29,6 @@ export interface FollowerOptions {
 }
 
 const DEADLINE_MS = 2000
-// One revision may be a bundle of a hundred thousand rows.
-const STEP_DEADLINE_MS = 60_000
-const ROWS_AT_A_TIME = 1000
 const TENANTS_AT_A_TIME = 4
 
 /** Where the tenants stood that a round asked about. */
@@ -40,20 +40,21 @@ export type Round = ReadonlyMap<string, TenantRevision>
  */
 export class Follower {
   readonly #followed: Followed
-  readonly #source: Source
+  readonly #workshop: Workshop
   readonly #interval: number
   readonly #clock: () => number
   readonly #wanted = new Set<string>()
   readonly #steps = new Map<TenantSnapshot, Promise<void>>()
+  readonly #builds = new Map<TenantSnapshot, Promise<void>>()
   #all = false
   #next: Promise<Round> | undefined
   #last: Promise<unknown> = Promise.resolve()
   #good_at: number
   #timer: NodeJS.Timeout | undefined
 
-  constructor(followed: Followed, { source, interval, clock }: FollowerOptions) {
+  constructor(followed: Followed, { workshop, interval, clock }: FollowerOptions) {
     this.#followed = followed
-    this.#source = source
+    this.#workshop = workshop
     this.#interval = interval
     this.#clock = clock
     this.#good_at = clock()
@@ -68,6 +69,12 @@ export class Follower {
     clearInterval(this.#timer)
     this.#timer = undefined
     await this.#last
+    await Promise.all(this.#builds.values())
+  }
+
+  /** A big revision of the tenant that is being made. Later ones wait for it; it never fails, and may come to nothing. */
+  building(tenant: TenantSnapshot): Promise<void> | undefined {
+    return this.#builds.get(tenant)
   }
 
   /** ms since all tenants in memory were known to be where the database was. */
@@ -104,7 +111,7 @@ export class Follower {
     this.#next = undefined
     const at = this.#clock()
     const asked = [...ids].flatMap((id) => tenants.get(id) ?? [])
-    const asking = this.#source.revisions([...ids]).catch((error: unknown) => {
+    const asking = this.#workshop.source.revisions([...ids]).catch((error: unknown) => {
       throw unavailable(error)
     })
     const rows = await within(DEADLINE_MS, asking, unavailable)
@@ -143,7 +150,8 @@ export class Follower {
         try {
           await this.#catchUp(tenant, row, at)
           if (tenant.revision >= row.revision) tenant.confirmed_at = at
-          else if (this.#isHeld(tenant)) good = false
+          // One that is being built is known to be behind, by a database that answers: its own age speaks for it.
+          else if (this.#isHeld(tenant) && !this.#builds.has(tenant)) good = false
         } catch (error) {
           good = false
           this.#followed.failed(error)
@@ -156,7 +164,7 @@ export class Follower {
 
   /** A step that takes longer goes on, and the next round waits for it: the others are not kept waiting. */
   async #catchUp(tenant: TenantSnapshot, row: TenantRevision, at: number): Promise<void> {
-    while (this.#isHeld(tenant) && tenant.revision < row.revision) {
+    while (this.#isHeld(tenant) && tenant.revision < row.revision && !this.#builds.has(tenant)) {
       const left = at + DEADLINE_MS - this.#clock()
       if (left <= 0) return
       await within(left, this.#step(tenant, row), unavailable)
@@ -176,15 +184,27 @@ export class Follower {
 
   async #takeOver(tenant: TenantSnapshot, row: TenantRevision): Promise<void> {
     const { id, revision, revision_id } = tenant
-    const changes = this.#source.changesAfter(id, revision, ROWS_AT_A_TIME)
-    const { anchor, revisions } = await within(STEP_DEADLINE_MS, changes, unavailable)
+    const { source, inPlace } = this.#workshop
+    const { anchor, revisions, big } = await source.changesAfter(id, revision, inPlace)
     if (!this.#isHeld(tenant)) return
     if (revision > 0 && anchor !== revision_id) return this.#followed.diverged(tenant, 'other_revision', row)
-    if (revisions.length === 0) return this.#followed.diverged(tenant, 'gap', row)
+    if (revisions.length === 0 && big === null) return this.#followed.diverged(tenant, 'gap', row)
     for (const next of revisions) {
       if (next.revision !== tenant.revision + 1) return this.#followed.diverged(tenant, 'gap', next)
       if (!this.#followed.apply(tenant, next)) return
     }
+    if (big === null) return
+    if (big.revision !== tenant.revision + 1) return this.#followed.diverged(tenant, 'gap', big)
+    this.#build(tenant, big)
+  }
+
+  /** Not waited for by the round: other tenants' changes do not wait for this one's. */
+  #build(tenant: TenantSnapshot, big: RevisionId): void {
+    const build = this.#followed
+      .build(tenant, big)
+      .catch((error: unknown) => this.#followed.failed(error))
+      .finally(() => this.#builds.delete(tenant))
+    this.#builds.set(tenant, build)
   }
 
   #isHeld(tenant: TenantSnapshot): boolean {

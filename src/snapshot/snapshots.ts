@@ -5,6 +5,7 @@ import { ApiKeyDirectory } from './api-key-directory.ts'
 import { within } from './deadline.ts'
 import { EntityCache } from './entity-cache.ts'
 import { type Asked, FactFinder, ofEntity, ofRequest, ofRequests } from './fact-finder.ts'
+import { Slices } from './slices.ts'
 import type { ApiKey, Source } from './source.ts'
 import type { TenantSnapshot } from './tenant-snapshot.ts'
 import { type Mismatch, notReached, Tenants } from './tenants.ts'
@@ -17,6 +18,10 @@ export interface SnapshotsOptions {
   readonly entities: number
   /** ms without word from the database after which nothing is decided any more. */
   readonly maxStaleness: number
+  /** Changes of one revision that are made within one turn; a revision with more is made beside what decides. */
+  readonly inPlace?: number
+  /** What long work is cut into. */
+  readonly slices?: Slices
   /** ms between two polls. */
   readonly interval?: number
   /** ms, monotonic. */
@@ -29,6 +34,9 @@ export interface SnapshotsOptions {
 type Waiting<T> = T | Promise<T>
 
 const APPLIED_MS = 10_000
+// A tenant of a million rules is made anew within half of it.
+const BIG_APPLIED_MS = 60_000
+const IN_PLACE = 1000
 const MIN_REVISION_MS = 1000
 const MIN_REVISION_WAITERS = 1000
 
@@ -39,15 +47,20 @@ export class Snapshots {
   readonly #tenants: Tenants
   readonly #facts: FactFinder
   readonly #keys: ApiKeyDirectory
+  readonly #inPlace: number
+  readonly #onError: (error: unknown) => void
   #waiters = 0
 
   constructor(options: SnapshotsOptions) {
     const { source, maxStaleness, interval = 1000, clock = () => performance.now() } = options
-    const { onMismatch = () => {}, onError = () => {} } = options
+    const { onMismatch = () => {}, onError = () => {}, inPlace = IN_PLACE, slices = new Slices() } = options
+    const workshop = { source, slices, inPlace }
     const onApiKey = () => this.#keys.forgetStrangers()
     this.#clock = clock
+    this.#inPlace = inPlace
+    this.#onError = onError
     this.#cache = new EntityCache(options.entities)
-    this.#tenants = new Tenants({ source, cache: this.#cache, interval, clock, onMismatch, onError, onApiKey })
+    this.#tenants = new Tenants({ workshop, cache: this.#cache, interval, clock, onMismatch, onError, onApiKey })
     this.#facts = new FactFinder({ tenants: this.#tenants, maxStaleness, clock })
     this.#keys = new ApiKeyDirectory(source, this.#tenants)
   }
@@ -58,7 +71,7 @@ export class Snapshots {
   }
 
   stop(): Promise<void> {
-    return this.#tenants.follower.stop()
+    return this.#tenants.stop()
   }
 
   /** Asks the database now where the tenants stand. It is what the timer does, and what a hint is good for. */
@@ -103,15 +116,20 @@ export class Snapshots {
   }
 
   /**
-   * Comes back when a write of this process is in memory here; at once if the tenant is not. Fails with
-   * `revision_not_reached` after 10 s, or `store_unavailable`: what was written stands, but this process may not know
-   * it yet.
+   * Comes back when a write of this process is in memory here; at once if the tenant is not. False: it is not yet, for
+   * 10 s (of more `changes` than one turn takes: 60 s), or the database is away. What was written stands in any case.
    */
-  async applied(id: string, revision: number): Promise<void> {
+  async applied(id: string, revision: number, changes = 1): Promise<boolean> {
     this.#tenants.forgetAbsent()
     this.#keys.forgetStrangers()
-    const until = this.#clock() + APPLIED_MS
-    await within(APPLIED_MS, this.#tenants.bringTo(id, revision, until), notReached)
+    const ms = changes > this.#inPlace ? BIG_APPLIED_MS : APPLIED_MS
+    try {
+      await within(ms, this.#tenants.bringTo(id, revision, this.#clock() + ms), notReached)
+      return true
+    } catch (error) {
+      this.#onError(error)
+      return false
+    }
   }
 
   /**

@@ -5,21 +5,48 @@ import type { EntityRef } from '../policy/model.ts'
 
 export type { ApiKey } from '../authn/api-key.ts'
 
-/** Where tenants come from: Postgres (`store/snapshot.ts`), or five lines in a test. */
+/**
+ * Where tenants come from: Postgres (`store/snapshot.ts`), or a few lines in a test. No call holds anything open in the
+ * database: what is read in parts may be of different revisions, all of them after the call began, and the log of
+ * changes says what happened meanwhile.
+ */
 export interface Source {
-  /**
-   * A tenant as it stands at one revision; undefined where there is none. Its entities come along if they and their
-   * assignments are at most `room`.
-   */
-  loadTenant(tenant: string, room: number): Promise<LoadedTenant | undefined>
+  /** Where a tenant stands; undefined where there is none. */
+  standing(tenant: string): Promise<TenantRevision | undefined>
+  /** Its settings, types, policies, roles and rules, in parts, in an order in which what is named mostly comes first. */
+  policy(tenant: string): AsyncIterable<readonly StoredDocument[]>
+  apiKeys(tenant: string): Promise<readonly ApiKey[]>
+  /** Whether its entities and their assignments are at most `room`. */
+  fits(tenant: string, room: number): Promise<boolean>
+  /** All its entities, and whoever has an assignment, stored or not, in parts. */
+  entities(tenant: string): AsyncIterable<readonly StoredEntity[]>
   /** The entities, what they descend from and the assignments of all of these, at one revision. Absence is a node too. */
   loadEntities(tenant: string, refs: readonly EntityRef[]): Promise<LoadedEntities | undefined>
   /** Where the tenants stand now. A tenant that is gone is left out. */
   revisions(tenants: readonly string[]): Promise<readonly TenantRevision[]>
-  /** What happened after `revision`: about `limit` rows of the log, but always whole revisions, in order. */
+  /** What happened after `revision`: whole revisions, in order, of `limit` changes together at most. */
   changesAfter(tenant: string, revision: number, limit: number): Promise<ChangesAfter>
-  /** The tenant that an API key belongs to. */
-  tenantOfApiKey(id: string): Promise<string | undefined>
+  /** A part of one revision's changes, in order, from `place` on. Without `policy`, only those that no index takes. */
+  changesOf(tenant: string, revision: number, place: number, policy: boolean): Promise<ChangesOf>
+  /** The tenants that API keys belong to, by the keys' ids; what is no key is left out. */
+  tenantsOfApiKeys(ids: readonly string[]): Promise<ReadonlyMap<string, string>>
+}
+
+/** What an index is made of, as JSON: its reader parses it when its time comes. */
+export interface StoredDocument {
+  readonly kind: 'settings' | 'type' | 'policy' | 'role' | 'rule'
+  /** Settings have none. */
+  readonly name: string
+  readonly text: string
+}
+
+/** An entity as JSON. null: none. */
+export interface StoredEntity extends EntityRef {
+  readonly known: boolean
+  readonly disabled: boolean | null
+  readonly properties: string | null
+  readonly parents: string | null
+  readonly assignments: string | null
 }
 
 export type TenantStatus = 'active' | 'suspended' | 'deleted'
@@ -35,14 +62,6 @@ export interface TenantRevision extends RevisionId {
   readonly status: TenantStatus
 }
 
-export interface LoadedTenant extends TenantRevision {
-  /** Settings, types, policies, roles and rules, each as if it were created now. */
-  readonly policy: readonly PolicyChange[]
-  readonly api_keys: readonly ApiKey[]
-  /** null: more than there was room for. */
-  readonly entities: readonly EntityNode[] | null
-}
-
 export interface LoadedEntities extends RevisionId {
   readonly nodes: readonly EntityNode[]
 }
@@ -51,6 +70,14 @@ export interface ChangesAfter {
   /** The id that the log gives the revision asked about; null where it has none (revision 0, or another history). */
   readonly anchor: string | null
   readonly revisions: readonly Revision[]
+  /** What comes next, if it has more changes than were asked for: `changesOf` has them. */
+  readonly big: RevisionId | null
+}
+
+export interface ChangesOf {
+  readonly changes: readonly LoggedChange[]
+  /** From where to go on; null: that was all. */
+  readonly next: number | null
 }
 
 /** One write: all its changes take effect in one turn. */
@@ -58,7 +85,10 @@ export interface Revision extends RevisionId {
   readonly changes: readonly LoggedChange[]
 }
 
-/** A row of the change log. What a key's hash is now comes along: the log itself never holds it. */
+/**
+ * A row of the change log. What a key's hash is now comes along: the log itself never holds it. `before` is there for
+ * assignments only.
+ */
 export type LoggedChange = PolicyChange & { readonly secret_sha256?: Buffer | null }
 
 /** A key as it is held in memory, of what the log or a table says of it. */

@@ -1,20 +1,23 @@
 import { type EntityFacts, type EntityNode, gatherFacts, type Lookup, unknownEntity } from '../policy/entity-graph.ts'
 import type { EntityRef } from '../policy/model.ts'
-import { PolicyIndex } from '../policy/policy-index.ts'
+import type { PolicyIndex } from '../policy/policy-index.ts'
+import type { Draft } from './draft.ts'
 import type { EntityCache, TenantEntities, WholeTenant } from './entity-cache.ts'
 import { follow } from './entity-node.ts'
-import type { Fill } from './fill.ts'
+import type { Fill, Roll } from './fill.ts'
 import { type Filled, Fills } from './fills.ts'
+import { Layered, type Overlay } from './overlay.ts'
+import type { Slices } from './slices.ts'
 import {
   type ApiKey,
   apiKey,
   type LoadedEntities,
-  type LoadedTenant,
   type LoggedChange,
   type Revision,
   type RevisionId,
   type TenantStatus,
 } from './source.ts'
+import type { LoadedTenant } from './tenant-load.ts'
 
 /** What a tenant in memory needs of the process around it. */
 export interface Surroundings {
@@ -29,10 +32,10 @@ const GATHERED_AT_MOST = 4096
 /** One tenant in memory, at one revision: it goes from a revision to the next within one turn. */
 export class TenantSnapshot implements Filled {
   readonly id: string
-  readonly index = new PolicyIndex()
   status: TenantStatus
   /** When the database last confirmed that this is where the tenant stands: ms, on the process's own clock. */
   confirmed_at: number
+  #index: PolicyIndex
   #revision: number
   #revision_id: string
   #entities: TenantEntities
@@ -45,19 +48,25 @@ export class TenantSnapshot implements Filled {
   readonly #cache: EntityCache
   readonly #surroundings: Surroundings
 
-  constructor(loaded: LoadedTenant, cache: EntityCache, surroundings: Surroundings, at: number) {
+  constructor(loaded: LoadedTenant, status: TenantStatus, at: number, cache: EntityCache, surroundings: Surroundings) {
     this.id = loaded.id
-    this.status = loaded.status
+    this.status = status
     this.confirmed_at = at
+    this.#index = loaded.index
     this.#revision = loaded.revision
     this.#revision_id = loaded.revision_id
     this.#api_keys = new Map(loaded.api_keys.map((key) => [key.id, key]))
     this.#cache = cache
     this.#surroundings = surroundings
-    this.#whole = loaded.entities === null ? undefined : cache.whole(loaded.entities)
-    this.#entities = this.#whole ?? cache.partial()
-    for (const change of loaded.policy) this.index.apply(change)
+    this.#entities = loaded.entities
+    this.#whole = loaded.whole
+    for (const change of loaded.others) this.#change(change)
     this.#declareTypes()
+  }
+
+  /** What decides: only ever within the turn in which it was asked for, since a big revision brings another one. */
+  get index(): PolicyIndex {
+    return this.#index
   }
 
   get revision(): number {
@@ -81,6 +90,11 @@ export class TenantSnapshot implements Filled {
   readonly lookup: Lookup = (type, id) =>
     this.#never.has(type) ? unknownEntity(type, id) : this.#entities.get(type, id)
 
+  /** An entity as it is held, whatever its type says. */
+  held(type: string, id: string): EntityNode | undefined {
+    return this.#entities.get(type, id)
+  }
+
   /**
    * An entity with its ancestors and assignments. What memory lacks is pushed on `missing`: the facts are then worth
    * nothing. `fills` are loads to look into beside the cache.
@@ -88,11 +102,12 @@ export class TenantSnapshot implements Filled {
   facts(ref: EntityRef, missing: EntityRef[], fills?: ReadonlySet<Fill>): EntityFacts {
     const lookup = fills === undefined || fills.size === 0 ? this.lookup : this.#lookupWith(fills)
     const node = lookup(ref.type, ref.id)
-    const hasParents = node !== undefined && node.parents.length > 0
+    // Of an entity that is in nothing and holds nothing, there is nothing to gather.
+    const isKept = node !== undefined && node.parents.length + node.assignments.length > 0
     const before = missing.length
-    const facts = (hasParents ? this.#gathered.get(node) : undefined) ?? gatherFacts(lookup, ref, missing)
+    const facts = (isKept ? this.#gathered.get(node) : undefined) ?? gatherFacts(lookup, ref, missing)
     if (missing.length > before) return facts
-    if (hasParents) this.#keep(node, facts)
+    if (isKept) this.#keep(node, facts)
     // What had to be loaded first was counted as missing.
     if (lookup === this.lookup) this.#cache.hits++
     return facts
@@ -111,11 +126,32 @@ export class TenantSnapshot implements Filled {
   /** Takes over the next revision, wholly. If it throws, the snapshot is worth nothing any more. */
   apply(revision: Revision): void {
     for (const change of revision.changes) this.#change(change)
-    this.#revision = revision.revision
-    this.#revision_id = revision.revision_id
-    this.#gathered.clear()
-    if (this.#cache.overfull) this.#turnPartial()
-    this.#fills.follow(revision)
+    this.#arrive({
+      revision: revision.revision,
+      revision_id: revision.revision_id,
+      roll: (fill) => {
+        for (const change of revision.changes) follow(fill, change)
+      },
+    })
+  }
+
+  /**
+   * Takes over what was made beside it, wholly: one big revision, and maybe more. Answers what is to be called
+   * afterwards: it tidies up in slices. If it throws, the snapshot is worth nothing any more.
+   */
+  succeed(draft: Draft, overlay: Overlay): (slices: Slices) => Promise<void> {
+    if (draft.index !== undefined) this.#index = draft.index
+    for (const change of [...draft.policy, ...draft.others]) this.#change(change)
+    const layered = overlay.isEmpty ? undefined : new Layered(this.#entities, overlay)
+    if (layered !== undefined) this.#entities = layered
+    this.#declareTypes()
+    this.#arrive({ revision: draft.revision, revision_id: draft.revision_id, roll: (fill) => overlay.roll(fill) })
+    return async (slices) => {
+      const settled = await layered?.settle(slices, () => !this.#left && this.#entities === layered)
+      if (settled === undefined) return
+      this.#entities = settled
+      if (this.#cache.overfull) this.#turnPartial()
+    }
   }
 
   /** Gives its room back. */
@@ -140,10 +176,18 @@ export class TenantSnapshot implements Filled {
     this.#surroundings.diverged(this, found)
   }
 
+  #arrive(roll: Roll): void {
+    this.#revision = roll.revision
+    this.#revision_id = roll.revision_id
+    this.#gathered.clear()
+    if (this.#cache.overfull) this.#turnPartial()
+    this.#fills.follow(roll)
+  }
+
   #change(change: LoggedChange): void {
     if (change.kind === 'entity' || change.kind === 'assignment') follow(this.#entities, change)
     else if (change.kind === 'api_key') this.#changeApiKey(change)
-    else this.index.apply(change)
+    else this.#index.apply(change)
     if (change.kind === 'type') this.#declareTypes()
   }
 
@@ -154,7 +198,7 @@ export class TenantSnapshot implements Filled {
   }
 
   #declareTypes(): void {
-    const never = [...this.index.types.values()].filter(({ stored }) => stored === 'never')
+    const never = [...this.#index.types.values()].filter(({ stored }) => stored === 'never')
     this.#never = new Set(never.map(({ name }) => name))
   }
 

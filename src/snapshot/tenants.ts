@@ -2,9 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import { Failure } from '../failure.ts'
 import { within } from './deadline.ts'
+import { Draft, Moot, type Workshop } from './draft.ts'
 import type { EntityCache } from './entity-cache.ts'
 import { type Divergence, type Followed, Follower } from './follower.ts'
-import type { Revision, RevisionId, Source } from './source.ts'
+import { Overlay } from './overlay.ts'
+import type { LoggedChange, Revision, RevisionId, TenantRevision } from './source.ts'
+import { TenantLoad } from './tenant-load.ts'
 import { type Surroundings, TenantSnapshot } from './tenant-snapshot.ts'
 
 /** The database has another history than memory: it was restored or failed over, or its log was meddled with. */
@@ -16,7 +19,7 @@ export interface Mismatch {
 }
 
 export interface TenantsOptions {
-  readonly source: Source
+  readonly workshop: Workshop
   readonly cache: EntityCache
   /** ms between two polls. */
   readonly interval: number
@@ -47,11 +50,13 @@ export class Tenants implements Followed {
   /** Ids that are no tenant. Few and for a short time: anybody can make them up. */
   readonly #absent = new LRUCache<string, true>({ max: 1000, ttl: 1000 })
   #applied = 0
+  #stopped = false
 
   constructor(options: TenantsOptions) {
-    const { source, clock } = options
+    const { clock, interval, workshop } = options
+    const { source } = workshop
     this.#options = options
-    this.follower = new Follower(this, options)
+    this.follower = new Follower(this, { clock, interval, workshop })
     this.#surroundings = {
       load: (id, refs) => source.loadEntities(id, refs),
       reach: (id, revision) => this.bringTo(id, revision, clock() + FILL_MS),
@@ -72,7 +77,14 @@ export class Tenants implements Followed {
   tenant(id: string): TenantSnapshot | undefined | Promise<TenantSnapshot | undefined> {
     const tenant = this.#tenants.get(id)
     if (tenant !== undefined || this.#absent.has(id)) return tenant
-    return within(LOAD_MS, this.#load(id).promise, () => loadFailed())
+    return within(LOAD_MS, this.#load(id).promise, beingLoaded)
+  }
+
+  /** Ends what is under way beside decisions; comes back when nothing is any more. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await this.follower.stop()
+    await Promise.allSettled([...this.#loads.values()].map(({ promise }) => promise))
   }
 
   /** Tenants were made: what was absent may be there now. */
@@ -92,6 +104,8 @@ export class Tenants implements Followed {
       if (tenant.revision === before) await sleep(20)
       before = tenant.revision
       const read = (await this.follower.poke(id)).get(id)
+      const build = this.follower.building(tenant)
+      if (build !== undefined) await within(until - this.#options.clock(), build, notReached)
       if (read === undefined || read.revision < revision) return this.diverged(tenant, 'behind', read)
     }
   }
@@ -114,11 +128,62 @@ export class Tenants implements Followed {
       return false
     }
     this.#applied++
-    for (const { kind, key, after } of revision.changes) {
+    this.#tell(revision.changes)
+    return this.#tenants.get(tenant.id) === tenant
+  }
+
+  /**
+   * Makes what a revision leaves that is too big for one turn beside the tenant, which goes on deciding as it is, and
+   * swaps the two in one turn.
+   */
+  async build(tenant: TenantSnapshot, big: RevisionId): Promise<void> {
+    const { workshop, onError } = this.#options
+    const overlay = new Overlay({ get: (type, id) => tenant.held(type, id) })
+    const { id, revision, revision_id } = tenant
+    const isMoot = () => this.#stopped || this.#tenants.get(id) !== tenant
+    const entities = (change: LoggedChange) => overlay.take(change)
+    const draft = new Draft({ id, revision, revision_id, entities, isMoot }, workshop)
+    try {
+      await draft.takeBig(big)
+      // The tables were read, in which later revisions may have left their traces already.
+      if (draft.index !== undefined) await this.#catchUp(tenant, draft)
+      await draft.pause()
+    } catch (error) {
+      if (error instanceof Moot) return
+      throw error
+    }
+    const tidy = this.#succeed(tenant, draft, overlay)
+    await tidy?.(workshop.slices).catch(onError)
+  }
+
+  async #catchUp(tenant: TenantSnapshot, draft: Draft): Promise<void> {
+    const row = await this.#options.workshop.source.standing(tenant.id)
+    const divergence = row === undefined ? 'missing' : await draft.catchUp(row)
+    if (divergence === undefined) return
+    this.diverged(tenant, divergence, row)
+    throw new Moot()
+  }
+
+  #succeed(tenant: TenantSnapshot, draft: Draft, overlay: Overlay) {
+    if (this.#tenants.get(tenant.id) !== tenant) return undefined
+    const before = tenant.revision
+    try {
+      const tidy = tenant.succeed(draft, overlay)
+      this.#applied += draft.revision - before
+      this.#tell(draft.others)
+      return tidy
+    } catch (error) {
+      this.#options.onError(error)
+      this.diverged(tenant, 'unreadable', draft)
+      return undefined
+    }
+  }
+
+  #tell(changes: readonly LoggedChange[]): void {
+    for (const { kind, key, after } of changes) {
       if (kind === 'api_key') this.#options.onApiKey()
       else if (kind === 'tenant') this.#tenantChanged(key.id, after?.status ?? 'deleted')
     }
-    return this.#tenants.get(tenant.id) === tenant
   }
 
   /** The log of `system` tells of other tenants: sooner than the next poll of them would. */
@@ -155,30 +220,61 @@ export class Tenants implements Followed {
       })
       .finally(() => this.#loads.delete(id))
     // Who waits is told; but by then everybody may have given up waiting.
-    promise.catch(this.#options.onError)
+    promise.catch((error) => this.#stopped || this.#options.onError(error))
     const load: Load = { promise, outdated: false }
     this.#loads.set(id, load)
     return load
   }
 
   async #read(id: string): Promise<TenantSnapshot | undefined> {
-    // In the next turn, when the load is listed.
-    await Promise.resolve()
+    const { cache, workshop } = this.#options
     for (;;) {
-      const load = this.#loads.get(id)
-      if (load !== undefined) load.outdated = false
-      const at = this.#options.clock()
-      const loaded = await this.#options.source.loadTenant(id, this.#options.cache.room)
-      if (load?.outdated === true) continue
-      if (loaded === undefined || loaded.status === 'deleted') {
-        this.#absent.set(id, true)
-        return undefined
+      const begun = await workshop.source.standing(id)
+      if (isGone(begun)) return this.#isAbsent(id)
+      const load = new TenantLoad(begun, { workshop, cache, isMoot: () => this.#stopped })
+      try {
+        await load.read()
+        const tenant = await this.#finish(load, id)
+        if (tenant instanceof TenantSnapshot) return tenant
+        load.abandon()
+        if (tenant === 'gone') return this.#isAbsent(id)
+      } catch (error) {
+        load.abandon()
+        throw error
       }
-      const tenant = new TenantSnapshot(loaded, this.#options.cache, this.#surroundings, at)
+    }
+  }
+
+  /** Brings what was read to where the tenant is now, and takes it into memory. */
+  async #finish(load: TenantLoad, id: string): Promise<TenantSnapshot | 'gone' | 'of another history'> {
+    const { cache, workshop, clock } = this.#options
+    for (;;) {
+      const mark = this.#loads.get(id)
+      if (mark !== undefined) mark.outdated = false
+      const at = clock()
+      const row = await workshop.source.standing(id)
+      if (isGone(row)) return 'gone'
+      if ((await load.catchUp(row)) !== undefined) return 'of another history'
+      // The log of `system` has told of its status meanwhile.
+      if (mark?.outdated === true) continue
+      const tenant = new TenantSnapshot(load.loaded, row.status, at, cache, this.#surroundings)
       this.#tenants.set(id, tenant)
       return tenant
     }
   }
+
+  #isAbsent(id: string): undefined {
+    this.#absent.set(id, true)
+    return undefined
+  }
+}
+
+function isGone(row: TenantRevision | undefined): row is undefined {
+  return row === undefined || row.status === 'deleted'
+}
+
+function beingLoaded(): Failure {
+  return new Failure('store_unavailable', 'the tenant is being loaded, which is not finished yet', { retryAfter: 1 })
 }
 
 function loadFailed(cause?: unknown): Failure {

@@ -7,6 +7,7 @@ import type {
   StoredRun,
   WriterState,
 } from '../audit/verify/evidence.ts'
+import type { StoredPrune } from '../audit/verify/pruned.ts'
 import { listAuditKeys } from './audit-keys.ts'
 import { readHashes } from './audit-tree.ts'
 import type { Database } from './schema.ts'
@@ -32,6 +33,11 @@ export async function withEvidence<T>(db: Kysely<Database>, look: (evidence: Evi
 function evidenceIn(trx: Transaction<Database>): Evidence {
   return {
     keys: () => listAuditKeys(trx),
+    async prunes() {
+      const { rows } = await sql<StoredPrune>`select distinct statement, signed from audit_pruned`.execute(trx)
+      return rows
+    },
+    tenants: () => allTenants(trx),
     writers: () => allWriters(trx),
     runs: (writer, level) => runs(trx, writer, level),
     checkpoints: (writer) => checkpoints(trx, writer),
@@ -79,6 +85,18 @@ async function allWriters(trx: Transaction<Database>): Promise<WriterState[]> {
     select writer, position, coalesce(closed_at is not null, false) as closed
     from known left join audit_writers using (writer) where writer is not null order by writer`.execute(trx)
   return rows.map((row) => ({ ...row, position: row.position ?? undefined }))
+}
+
+/** Those that have records, one look into the index for each. */
+async function allTenants(trx: Transaction<Database>): Promise<string[]> {
+  const { rows } = await sql<{ tenant: string }>`
+    with recursive found as (
+      (select tenant_id as tenant from audit order by tenant_id limit 1)
+      union all
+      select (select tenant_id from audit where tenant_id > found.tenant order by tenant_id limit 1)
+      from found where found.tenant is not null
+    ) select tenant from found where tenant is not null`.execute(trx)
+  return rows.map(({ tenant }) => tenant)
 }
 
 async function* runs(trx: Transaction<Database>, writer: string, level: number): AsyncGenerator<StoredRun> {

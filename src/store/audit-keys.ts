@@ -20,6 +20,12 @@ export async function openAuditSigner(db: Kysely<Database>, masterKey: Buffer): 
   return signerOf(known ?? (await db.transaction().execute((trx) => makeFirst(trx, masterKey))), masterKey)
 }
 
+/** Who signs; undefined where no key was made yet. For a role that may not make one. */
+export async function openAuditKey(db: Kysely<Database>, masterKey: Buffer): Promise<Signer | undefined> {
+  const known = await newestKey(db)
+  return known === undefined ? undefined : signerOf(known, masterKey)
+}
+
 /** The public keys of this deployment's checkpoints, newest first. */
 export async function listAuditKeys(db: Kysely<Database>): Promise<VerifierKey[]> {
   const { rows } = await sql<{ name: string; public_key: Buffer }>`

@@ -9,6 +9,21 @@ import type { Database } from './schema.ts'
 /** SQLSTATE classes of a value that can't be kept (22, 23) or that is too large for the server (54). */
 const REFUSED = /^(22|23|54)/
 
+const PRESENT = 'verdict audit '
+
+/** What a writer's connections are called, so that others know that it lives. */
+export function presenceOf(writer: string): string {
+  return PRESENT + writer
+}
+
+/** The writers that are connected to the database at the moment. */
+export async function presentWriters(db: Kysely<Database>): Promise<ReadonlySet<string>> {
+  const { rows } = await sql<{ name: string }>`
+    select application_name as name from pg_stat_activity
+    where datname = current_database() and starts_with(application_name, ${PRESENT})`.execute(db)
+  return new Set(rows.map(({ name }) => name.slice(PRESENT.length)))
+}
+
 /** Where the shipper puts records, each exactly once. */
 export function auditStore(db: Kysely<Database>): AuditStore {
   return {

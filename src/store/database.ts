@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import {
   Kysely,
   type PostgresCursor,
@@ -8,6 +9,7 @@ import {
   sql,
 } from 'kysely'
 import pg from 'pg'
+import { atMost } from '../audit/limit.ts'
 import { Failure } from '../failure.ts'
 import type { Database } from './schema.ts'
 
@@ -17,6 +19,8 @@ export interface DatabaseOptions {
   readonly name?: string
   /** Connections at most. */
   readonly size?: number
+  /** Keeps a connection while there is nothing to do: others see by its name who is there. */
+  readonly isPresent?: boolean
   /** How long a statement may take, in ms. Longer for migrations and bulk loads, never unbounded. */
   readonly queryTimeout?: number
   /** How long to wait for a connection, a free one or a new one, in ms. */
@@ -31,6 +35,7 @@ export interface OpenDatabase {
   readonly db: Kysely<Database>
   /** For figures about the pool; queries go through `db`, whose connections heal. */
   readonly pool: pg.Pool
+  /** Says goodbye to the server; one that does not answer is left after a moment, with what it was asked. */
   close(): Promise<void>
 }
 
@@ -40,10 +45,13 @@ export interface OpenDatabase {
  */
 export function openDatabase(options: DatabaseOptions): OpenDatabase {
   const { url, name = 'verdict', size = 10, queryTimeout = 950, connectTimeout = 950 } = options
+  const sockets = new Set<Socket>()
   const pool = new pg.Pool({
     connectionString: url,
+    stream: () => tracked(sockets),
     application_name: name,
     max: size,
+    min: options.isPresent === true ? 1 : 0,
     connectionTimeoutMillis: connectTimeout,
     query_timeout: queryTimeout,
     // The server gives up a little earlier than the driver, so that a slow statement costs no connection.
@@ -65,11 +73,29 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     db,
     pool,
     async close() {
-      await db.destroy()
-      // Kysely leaves a pool alone that it never asked for a connection.
-      if (!pool.ended) await pool.end()
+      const ending = end(db, pool)
+      await atMost(GOODBYE_MS, ending)
+      for (const socket of sockets) socket.destroy()
+      await ending
     },
   }
+}
+
+/** A healthy server takes a few ms. */
+const GOODBYE_MS = 300
+
+async function end(db: Kysely<Database>, pool: pg.Pool): Promise<void> {
+  await db.destroy()
+  // Kysely leaves a pool alone that it never asked for a connection.
+  if (!pool.ended) await pool.end()
+}
+
+/** The driver can't be made to let go of a connection that hangs: it waits for the other side to say goodbye. */
+function tracked(sockets: Set<Socket>): Socket {
+  const socket = new Socket()
+  sockets.add(socket)
+  socket.once('close', () => sockets.delete(socket))
+  return socket
 }
 
 /**
@@ -150,6 +176,17 @@ class Lease implements PostgresPoolClient {
 /** Whether it is the database that is away, hung or overloaded, and not the statement that is wrong. */
 export function isUnavailable(error: unknown): boolean {
   return error instanceof Failure ? error.code === 'store_unavailable' : isOutage(error)
+}
+
+/** Whether a statement waited in vain for a row that another transaction holds. */
+export function isLockTimeout(error: unknown): boolean {
+  return sqlState(error instanceof Failure ? error.cause : error) === '55P03'
+}
+
+/** Whether a statement took longer than it may: a smaller one may come through. */
+export function isTimeout(error: unknown): boolean {
+  const cause = error instanceof Failure ? error.cause : error
+  return sqlState(cause) === '57014' || (cause instanceof Error && cause.message.includes('Query read timeout'))
 }
 
 /** The SQLSTATE of an error that Postgres answered with. */

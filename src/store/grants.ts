@@ -1,4 +1,4 @@
-import { type Kysely, sql } from 'kysely'
+import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely'
 import { Failure } from '../failure.ts'
 import type { Database } from './schema.ts'
 
@@ -30,29 +30,73 @@ export const SERVICE_PRIVILEGES = {
   audit_tree: ['select', 'insert'],
   audit_checkpoints: ['select', 'insert'],
   audit_keys: ['select', 'insert'],
+  audit_pruned: ['select'],
 } satisfies Record<keyof Database, readonly Privilege[]>
 
 // Two transactions that grant on the same table at once fail with "tuple concurrently updated".
 const LOCK_ID = 7_310_868_735_423_406
 
+/** A role of the database, and what it is for. The password, if it is known, is for making it where it is missing. */
+export interface Role {
+  readonly user: string
+  readonly password?: string
+}
+
 /** Gives the service's role exactly these rights, whatever it had before. For the owner of the tables to run. */
-export async function grantService(db: Kysely<Database>, user: string): Promise<void> {
+export function grantService(db: Kysely<Database>, role: Role): Promise<void> {
+  return grant(db, role, 'the service', grantStatements(role.user))
+}
+
+/** Gives the role that prunes the right to look and to prune, and no other. */
+export function grantPruner(db: Kysely<Database>, role: Role): Promise<void> {
+  return grant(db, role, 'pruning', prunerStatements(role.user))
+}
+
+async function grant(
+  db: Kysely<Database>,
+  role: Role,
+  purpose: string,
+  statements: RawBuilder<unknown>[],
+): Promise<void> {
+  const { user } = role
   await db.transaction().execute(async (trx) => {
     await sql`select set_config('lock_timeout', '60s', true), pg_advisory_xact_lock(${LOCK_ID})`.execute(trx)
     const known = await sql<{
       own: boolean
     }>`select rolname = current_user as own from pg_roles where rolname = ${user}`.execute(trx)
-    const role = known.rows[0]
-    if (role === undefined)
-      throw new Failure('unsafe_configuration', `the database has no role "${user}" for the service`)
+    if (known.rows[0] === undefined) await makeRole(trx, role, purpose)
     // The owner needs no rights, and revoking his own would leave the service with less than it needs.
-    if (role.own) return
-    const statements = grantStatements(user)
+    if (known.rows[0]?.own === true) return
     for (const statement of statements) await statement.execute(trx)
   })
 }
 
-function grantStatements(user: string) {
+/** Makes a role that is missing, where its password is known and the owner may; else says what somebody has to run. */
+async function makeRole(trx: Transaction<Database>, { user, password }: Role, purpose: string): Promise<void> {
+  const may = await sql<{ may: boolean }>`
+    select rolcreaterole or rolsuper as may from pg_roles where rolname = current_user`.execute(trx)
+  const attributes = 'login nosuperuser nocreatedb nocreaterole noreplication nobypassrls'
+  if (password === undefined || password === '' || may.rows[0]?.may !== true) {
+    throw new Failure('unsafe_configuration', `the database has no role "${user}" for ${purpose}`, {
+      problems: [{ pointer: '', detail: `as one who may, run: create role "${user}" ${attributes} password '…'` }],
+    })
+  }
+  await sql`create role ${sql.id(user)} ${sql.raw(attributes)} password ${sql.lit(password)}`.execute(trx)
+}
+
+function prunerStatements(user: string): RawBuilder<unknown>[] {
+  const role = sql.id(user)
+  return [
+    sql`revoke all on all tables in schema public from ${role}`,
+    sql`revoke all on all functions in schema public from ${role}`,
+    sql`revoke create on schema public from public, ${role}`,
+    sql`grant usage on schema public to ${role}`,
+    sql`grant select on audit, audit_writers, audit_pruned, audit_checkpoints, audit_keys to ${role}`,
+    sql`grant execute on function prune_audit(text, timestamptz, uuid, jsonb, text, text, uuid, text) to ${role}`,
+  ]
+}
+
+function grantStatements(user: string): RawBuilder<unknown>[] {
   const role = sql.id(user)
   const tables = Object.entries(SERVICE_PRIVILEGES).map(
     ([table, privileges]) => sql`grant ${sql.raw(privileges.join(', '))} on ${sql.id(table)} to ${role}`,

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Kysely, type Migration, Migrator, sql } from 'kysely'
 import { Failure } from '../failure.ts'
 import { isUnavailable, openDatabase, sqlState } from './database.ts'
-import { grantService } from './grants.ts'
+import { grantPruner, grantService, type Role } from './grants.ts'
 import type { Database } from './schema.ts'
 
 // One level above both src/store and dist/store stands the project.
@@ -27,11 +27,18 @@ interface MigrationFile {
 /**
  * Brings the schema up to date and gives the service's role its rights. Safe when several replicas do it at once.
  * @param ownerUrl a direct connection (no pooler) of the role that owns the tables.
- * @param serviceUser the role that the service runs under; the owner itself needs no rights, nor does one that the
- * URL leaves open.
+ * @param service the role that the service runs under; the owner itself needs no rights, nor does one that the
+ * URL leaves open. Where it is missing it is made, if its password is given and the owner may make roles.
+ * @param pruner the role that may prune the audit, if there is one.
  * @returns the names of the migrations that this call ran.
  */
-export async function migrate(ownerUrl: string, serviceUser?: string, directory = DIRECTORY): Promise<string[]> {
+export async function migrate(
+  ownerUrl: string,
+  service?: string | Role,
+  directory = DIRECTORY,
+  pruner?: Role,
+): Promise<string[]> {
+  const role = typeof service === 'string' ? { user: service } : service
   const owner = openDatabase({
     url: ownerUrl,
     name: 'verdict migrate',
@@ -43,7 +50,8 @@ export async function migrate(ownerUrl: string, serviceUser?: string, directory 
   try {
     return await retried(async () => {
       const ran = await runPending(owner.db, directory)
-      if (serviceUser !== undefined && serviceUser !== '') await grantService(owner.db, serviceUser)
+      if (role !== undefined && role.user !== '') await grantService(owner.db, role)
+      if (pruner !== undefined && pruner.user !== '') await grantPruner(owner.db, pruner)
       return ran
     })
   } finally {

@@ -63,6 +63,7 @@ export interface Database {
     at: GeneratedInstant
   }
   audit_keys: { name: string; id: string; public_key: Buffer; sealed: Buffer; created_at: GeneratedInstant }
+  audit_pruned: AuditPrunedTable
 }
 
 /** The logs that a checkpoint tells of: all, or what changed. A root is in base64. */
@@ -153,6 +154,19 @@ interface PolicyChangeTable {
   before: NullableJson
   after: NullableJson
   at: GeneratedInstant
+}
+
+interface AuditPrunedTable {
+  id: string
+  partition: string
+  writer: string
+  first_seq: number
+  next_seq: number
+  records: number
+  pruned_at: GeneratedInstant
+  pruned_by: Generated<string>
+  statement: string
+  signed: string | null
 }
 
 interface AuditTable {

@@ -20,6 +20,10 @@ const OBSERVED = {
   ],
   verdict_snapshot_staleness_seconds: ['gauge', 'Time since the database last confirmed that memory is up to date.'],
   verdict_audit_backlog_records: ['gauge', 'Audit records in the journal that Postgres does not have yet.'],
+  verdict_audit_backlog_bytes: ['gauge', 'The same in bytes.'],
+  verdict_audit_backlog_seconds: ['gauge', 'Age of the oldest of them; 0 where there is none.'],
+  verdict_audit_shipped_total: ['counter', 'Audit records of this process that Postgres has.'],
+  verdict_audit_tenants_refused: ['gauge', 'Tenants that hold more than their share of the journal and are refused.'],
   verdict_audit_ship_failures_total: [
     'counter',
     'Batches of audit records that did not get into Postgres; tried again.',

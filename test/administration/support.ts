@@ -50,6 +50,7 @@ export async function openBench(): Promise<Bench> {
     },
     applied: async (tenant, revision) => {
       bench.waited.push({ tenant, revision })
+      return true
     },
     clock: () => bench.now,
     warn: (error) => bench.warnings.push(error),

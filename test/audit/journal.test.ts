@@ -174,14 +174,80 @@ test('the limit counts what is still waiting to be written', async () => {
 })
 
 test('says whether there is room for an ordinary record, however small the last one was that did not fit', async () => {
-  const journal = await Journal.open({ root: await temporaryDirectory(), fsync: 'off', maxBytes: 400_000 })
+  const journal = await Journal.open({ root: await temporaryDirectory(), fsync: 'off', maxBytes: 340_000 })
   expect(journal.isKeeping).toBe(true)
-  for (let n = 0; n < 4; n++) await journal.append('a', `{"pad":"${'x'.repeat(90_000)}"}`)
+  for (let n = 0; n < 3; n++) await journal.append('a', `{"pad":"${'x'.repeat(90_000)}"}`)
   expect(journal.isKeeping).toBe(false)
   await journal.append('a', '{"n":1}')
   expect(journal.isKeeping).toBe(false)
   await journal.trim(journal.confirmed)
   expect(journal.isKeeping).toBe(true)
+  await journal.close()
+})
+
+test('only the tenant that holds more than its share is refused; the others go on, until their share is used up', async () => {
+  const journal = await Journal.open({ root: await temporaryDirectory(), fsync: 'off', maxBytes: 1_000_000 })
+  const text = `{"pad":"${'x'.repeat(952)}"}`
+  const fill = async (tenant: string) => {
+    let kept = 0
+    for (; kept < 2000; kept++) if ((await journal.append(tenant, text).catch(() => undefined)) === undefined) break
+    return kept
+  }
+  const greedy = await fill('greedy')
+  expect(Math.abs(greedy - 875)).toBeLessThan(10)
+  await expect(journal.append('greedy', text)).rejects.toEqual(unavailable)
+  for (let n = 0; n < 50; n++) await journal.append('modest', text)
+  const second = await fill('second')
+  // An eighth was left; all have less room now, and the two that hold most are refused first.
+  expect(second).toBeGreaterThan(50)
+  await journal.append('third', text)
+  await expect(journal.append('second', text)).rejects.toEqual(unavailable)
+  await expect(journal.append('greedy', text)).rejects.toEqual(unavailable)
+  expect(journal.bytes).toBeLessThanOrEqual(1_000_000)
+  await journal.trim(journal.confirmed)
+  expect(await fill('greedy')).toBeGreaterThan(700)
+  await journal.close()
+})
+
+test('says how many tenants are refused, and that it keeps nothing only where all of them are', async () => {
+  const journal = await Journal.open({ root: await temporaryDirectory(), fsync: 'off', maxBytes: 4_000_000 })
+  const text = `{"pad":"${'x'.repeat(9_960)}"}`
+  for (let n = 0; n < 348; n++) await journal.append('greedy', text)
+  expect({ refused: journal.tenantsRefused, isKeeping: journal.isKeeping }).toEqual({ refused: 1, isKeeping: false })
+  await journal.append('modest', text)
+  expect({ refused: journal.tenantsRefused, isKeeping: journal.isKeeping }).toEqual({ refused: 1, isKeeping: true })
+  await journal.trim(journal.confirmed)
+  expect({ refused: journal.tenantsRefused, isKeeping: journal.isKeeping }).toEqual({ refused: 0, isKeeping: true })
+  await journal.close()
+})
+
+test('a record that was not kept takes nothing of its tenant’s share', async () => {
+  const broken = { now: true }
+  const openFile = breakable('write', broken)
+  const root = await temporaryDirectory()
+  const journal = await Journal.open({ root, fsync: 'off', maxBytes: 100_000, openFile })
+  const text = `{"pad":"${'x'.repeat(9_000)}"}`
+  for (let n = 0; n < 30; n++) await expect(journal.append('a', text)).rejects.toEqual(unavailable)
+  broken.now = false
+  for (let n = 0; n < 9; n++) await journal.append('a', text)
+  await journal.close()
+})
+
+test('says how much it holds that is not in the store, and since when', async () => {
+  let now = 0
+  const root = await temporaryDirectory()
+  const journal = await Journal.open({ root, fsync: 'off', clock: () => now })
+  expect(journal.backlog).toMatchObject({ bytes: 0, age: 0 })
+  await journal.append('a', '{"n":1}')
+  now = 5000
+  await journal.append('a', '{"n":2}')
+  now = 6000
+  expect(journal.backlog.age).toBe(6000)
+  expect(journal.backlog.bytes).toBeGreaterThan(70)
+  await journal.trim(1)
+  expect(journal.backlog.age).toBe(1000)
+  await journal.trim(2)
+  expect(journal.backlog).toMatchObject({ bytes: 0, age: 0 })
   await journal.close()
 })
 
@@ -231,7 +297,7 @@ test('a record of several MiB goes in and comes out whole', async () => {
   const pad = 'ü'.repeat(3_000_000)
   await Promise.all([journal.append('a', `{"pad":"${pad}"}`), journal.append('a', '{"n":2}')])
   expect(await textsOf(journal)).toEqual([`{"pad":"${pad}","tenant_seq":1}`, '{"n":2,"tenant_seq":2}'])
-  await expect(journal.append('a', `{"pad":"${'x'.repeat(6_000_000)}"}`)).rejects.toEqual(unavailable)
+  await expect(journal.append('a', `{"pad":"${'x'.repeat(17_000_000)}"}`)).rejects.toEqual(unavailable)
   await journal.close()
 })
 

@@ -48,9 +48,9 @@ test('ships what dead processes left, under their names, and closes them', async
   await own.append('acme', encodeEvent(event()))
   const outcomes = await recoverJournals({ root, self: own.writer, store, log: keptLog() }, 20_000)
   expect(outcomes).toEqual([
-    { writer: partly.writer, records: 30, complete: true, damage: undefined },
-    { writer: unshipped.writer, records: 5, complete: true, damage: undefined },
-    { writer: empty.writer, records: 0, complete: true, damage: undefined },
+    { writer: partly.writer, records: 30, shipped: 28, complete: true, damage: undefined },
+    { writer: unshipped.writer, records: 5, shipped: 5, complete: true, damage: undefined },
+    { writer: empty.writer, records: 0, shipped: 0, complete: true, damage: undefined },
   ])
   expect(await keptRecords(partly.writer)).toEqual(partly.records)
   expect(await keptRecords(unshipped.writer)).toEqual(unshipped.records)

@@ -287,6 +287,7 @@ test('says so when the database was put back to before records that it had confi
 async function putBack(writer: string, position: number): Promise<void> {
   const owner = new pg.Client({ connectionString: database.ownerUrl })
   await owner.connect()
+  await owner.query('set session_replication_role = replica')
   await owner.query('delete from audit where writer = $1 and seq >= $2', [writer, position])
   await owner.query('update audit_writers set position = $2 where writer = $1', [writer, position])
   await owner.end()

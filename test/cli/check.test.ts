@@ -89,9 +89,14 @@ test.each([
   [
     'a request that repeats a member',
     edit('alice', 'plan').replace('{', '{"subject":{},'),
-    /could not read standard input: Map keys must be unique/,
+    /could not read standard input: .*\n {2}\/subject: line 1: the member stands twice/,
   ],
   ['a request without a resource', '{"subject":{"type":"user","id":"a"},"action":{"name":"b"}}', /resource/],
+  [
+    'a whole number that no double holds',
+    `${edit('alice', 'plan').slice(0, -1)},"context":{"n":9007199254740993}}`,
+    /beyond 2\^53/,
+  ],
   ['an id that is a number', edit('alice', 'plan').replace('"alice"', '7'), /\/subject\/id/],
   ['an id with a control character', edit('al\u0000ice', 'plan'), /\/subject\/id/],
 ])('%s is refused with its place, with status 1', async (_title, stdin, message) => {
@@ -151,4 +156,31 @@ test('--now takes an instant with a zone, and nothing else', async () => {
   const { status, stderr } = await verdict(['check', '-p', QUICKSTART, '-', '--now', 'tomorrow'], { stdin: '{}' })
   expect(status).toBe(1)
   expect(stderr).toContain('--now takes an instant')
+})
+
+test.each([
+  ['a role that is not there', 'assignments: [{subject: {type: user, id: a}, role: edtor}]', '/assignments/0/role'],
+  [
+    'a policy that is not there',
+    'rules: [{name: r, policy: acl, effect: allow, subjects: [{any: true}], actions: [a], resources: [{type: d}]}]',
+    '/rules/0/policy',
+  ],
+  ['a name that stands twice', 'roles: [{name: r}, {name: r}]', '/roles/1'],
+  ['roles in a circle', 'roles: [{name: a, inherits: [b]}, {name: b, inherits: [a]}]', '/roles/0/inherits/0'],
+  ['parents in a circle', 'entities: [{type: g, id: a, parents: [{type: g, id: a}]}]', '/entities/0/parents/0'],
+  ['a built-in role', 'assignments: [{subject: {type: user, id: a}, role: "pdp:admin"}]', '/assignments/0/role'],
+  ['an anchor', 'roles: [&r {name: r}]', '/roles/0'],
+])('a policy with %s is refused with its place, as a service would', async (_title, section, pointer) => {
+  const policy = await file('refused.yaml', `verdict: 1\n${section}\n`)
+  const { status, stdout, stderr } = await verdict(['check', '-p', policy, '-'], { stdin: edit('a', 'plan') })
+  expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
+  expect(stderr).toContain(`${pointer}: `)
+
+  const cases = await file(
+    'refused.cases.yaml',
+    `policy: refused.yaml\ncases: [{name: c, request: ${edit('a', 'plan')}, want: {decision: false}}]\n`,
+  )
+  const tested = await verdict(['test', cases])
+  expect(tested.status).not.toBe(0)
+  expect(tested.stdout + tested.stderr).toContain(pointer)
 })

@@ -22,6 +22,19 @@ test('openapi.yaml is what the routes say today (else: npm run openapi)', async 
   expect(parse(file)).toEqual(JSON.parse(JSON.stringify(await openapiDocument())))
 })
 
+test('what has a name stands once in the document, and every reference leads somewhere', async () => {
+  const text = JSON.stringify(await openapiDocument())
+  const { components } = JSON.parse(text)
+  const references = new Set(
+    [...text.matchAll(/"\$ref":"#\/components\/(\w+)\/(\w+)"/g)].map(([, kind, name]) => [kind, name]),
+  )
+  for (const [kind = '', name = ''] of references) expect(components[kind]).toHaveProperty(name)
+  expect(Object.keys(components.schemas)).toEqual(
+    expect.arrayContaining(['AccessRequest', 'DecisionAnswer', 'Problem', 'Rule']),
+  )
+  expect(text.split(JSON.stringify(components.schemas.ResourceSelector))).toHaveLength(2)
+})
+
 test('the server has the routes of the contract, and no others', async () => {
   const { body } = await verdict.ask('GET /openapi.json', { key: null })
   const routes = (document: { paths?: object }) =>

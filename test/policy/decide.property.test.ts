@@ -1,13 +1,15 @@
 import { isDeepStrictEqual } from 'node:util'
 import { expect, test } from 'vitest'
+import type { Wanted } from '../../src/policy/candidate.ts'
 import type { PolicyChange } from '../../src/policy/change.ts'
 import type { CompiledRule } from '../../src/policy/compiled-rule.ts'
 import { decide } from '../../src/policy/decide.ts'
 import { factsFor, loadBundle } from '../../src/policy/in-memory.ts'
-import type { Key } from '../../src/policy/keys.ts'
+import type { Key } from '../../src/policy/key.ts'
+import { KeySet } from '../../src/policy/key-set.ts'
 import type { Bundle, Decision } from '../../src/policy/model.ts'
 import { PolicyIndex } from '../../src/policy/policy-index.ts'
-import { type IndexLimits, RuleIndex, type Wanted } from '../../src/policy/rule-index.ts'
+import { type IndexLimits, RuleIndex } from '../../src/policy/rule-index.ts'
 import { naiveDecide } from './naive.ts'
 import { type Asked, CONDITIONS, Dice, RandomPolicy } from './random-policy.ts'
 
@@ -62,10 +64,11 @@ type MakeRules = ConstructorParameters<typeof PolicyIndex>[0]
 
 /** Small limits, so that small policies see every way in which the index files. */
 const SMALL: readonly IndexLimits[] = [
-  { filings: 2000, list: 8 },
-  { filings: 2, list: 8 },
-  { filings: 2000, list: 0 },
-  { filings: 1, list: 0 },
+  { filings: 2000, list: 8, marked: 16 },
+  { filings: 2, list: 8, marked: 0 },
+  { filings: 2000, list: 0, marked: 16 },
+  { filings: 1, list: 0, marked: 1 },
+  { filings: 2000, list: 1, marked: 2 },
 ]
 
 const withLimits = (seed: number) => (any: Key) => new RuleIndex(any, SMALL[seed % SMALL.length])
@@ -148,8 +151,11 @@ class NeverRemoves extends RuleIndex {
 
 class SkipsAncestors extends RuleIndex {
   override collect(wanted: Wanted, into: CompiledRule[]): void {
-    const { type, id, action, at, subjectKeys } = wanted
-    super.collect({ type, id, action, at, subjectKeys, resourceKeys: wanted.resourceKeys.slice(0, 1) }, into)
+    const { type, id, action, at, subject, besides } = wanted
+    const resource = new KeySet(wanted.resource.all.slice(0, 1), this.limits.marked)
+    const isHeld = (key: Key) => wanted.isHeld(key)
+    const isUnsure = (key: Key) => wanted.isUnsure(key)
+    super.collect({ type, id, action, at, subject, besides, resource, isHeld, isUnsure }, into)
   }
 }
 

@@ -29,7 +29,39 @@ test('guessing the same id again is not a query each', async () => {
     undefined,
   ])
   expect(snapshots.findApiKey('guess')).toBe(undefined)
-  expect(database.asked.tenantOfApiKey).toBe(1)
+  expect(database.asked.tenantsOfApiKeys).toBe(1)
+})
+
+test('strangers that come in crowds, each with an id of its own, are asked about together', async () => {
+  const { database, snapshots } = keyed()
+  let atOnce = 0
+  let most = 0
+  database.pace = async () => {
+    most = Math.max(most, ++atOnce)
+    await new Promise((resolve) => setTimeout(resolve, 1))
+    atOnce--
+  }
+  const crowd = Array.from({ length: 500 }, async (_, n) => {
+    await new Promise((resolve) => setTimeout(resolve, n % 10))
+    return snapshots.findApiKey(`guess${n}`)
+  })
+  const known = snapshots.findApiKey('abcd')
+  expect(await known).toMatchObject({ id: 'abcd' })
+  expect(new Set(await Promise.all(crowd))).toEqual(new Set([undefined]))
+  // One for the crowd, and the tenant of the key that is one.
+  expect(most).toBeLessThanOrEqual(2)
+  expect(database.asked.tenantsOfApiKeys).toBeLessThan(20)
+})
+
+test('after a question that failed the next is asked', async () => {
+  const { database, snapshots } = keyed()
+  database.away = true
+  expect(await Promise.all(['a', 'b'].map((id) => failure(snapshots.findApiKey(id))))).toEqual([
+    'store_unavailable',
+    'store_unavailable',
+  ])
+  database.away = false
+  expect(await snapshots.findApiKey('abcd')).toMatchObject({ id: 'abcd' })
 })
 
 test('a key made here works at once, also if it was asked for just before', async () => {
@@ -53,7 +85,7 @@ test('a key that is made while it is looked up is not taken for a stranger', asy
   let answer = () => {}
   let turns = 0
   database.pace = (statement) =>
-    statement === 'tenantOfApiKey' && ++turns === 2
+    statement === 'tenantsOfApiKeys' && ++turns === 2
       ? new Promise((resolve) => {
           answer = resolve
         })

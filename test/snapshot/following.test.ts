@@ -41,7 +41,7 @@ describe('loading', () => {
     const snapshots = over(database)
     const tenants = await Promise.all(Array.from({ length: 10 }, () => snapshots.tenant('t')))
     expect(new Set(tenants).size).toBe(1)
-    expect(database.asked.loadTenant).toBe(1)
+    expect(database.asked.apiKeys).toBe(1)
     expect(snapshots.tenantsLoaded).toBe(1)
   })
 
@@ -59,7 +59,7 @@ describe('loading', () => {
     const database = new FakeDatabase()
     const snapshots = over(database)
     for (let time = 0; time < 5; time++) expect(await snapshots.tenant('t')).toBe(undefined)
-    expect(database.asked.loadTenant).toBe(1)
+    expect(database.asked.standing).toBe(1)
     database.tenant('t').write(entity(ALICE))
     await snapshots.applied('system', 1)
     expect(await revision(snapshots)).toBe(1)
@@ -146,10 +146,10 @@ describe('following', () => {
     let turns = 0
     database.pace = async (statement) => {
       // The answer is held back, after the row was read.
-      if (statement === 'loadTenant' && ++turns === 2) await read.closed
+      if (statement === 'standing' && ++turns === 4) await read.closed
     }
     const loading = snapshots.tenant('new')
-    await expect.poll(() => turns).toBe(2)
+    await expect.poll(() => turns).toBe(4)
     database.tenant('new').status = 'suspended'
     await snapshots.applied('system', database.tenant('system').write(tenantStatus('new', 'suspended')))
     read.open()
@@ -197,8 +197,8 @@ describe('another history', () => {
     all.tenant.write(entity(doc('2')))
     const { changesAfter } = all.database
     all.database.changesAfter = async (...asked) => {
-      const { anchor, revisions } = await changesAfter.apply(all.database, asked)
-      return { anchor, revisions: revisions.slice(1) }
+      const after = await changesAfter.apply(all.database, asked)
+      return { ...after, revisions: after.revisions.slice(1) }
     }
     await all.snapshots.poll()
     expect((await reloaded(all, 'gap'))?.revision).toBe(4)
@@ -297,11 +297,11 @@ describe('a write of this process', () => {
     const read = gate()
     let turns = 0
     database.pace = async (statement) => {
-      if (statement === 'loadTenant' && ++turns === 2) await read.closed
+      if (statement === 'standing' && ++turns === 4) await read.closed
     }
     database.tenant('other').write(entity(ALICE))
     const loading = snapshots.tenant('other')
-    await expect.poll(() => turns).toBe(2)
+    await expect.poll(() => turns).toBe(4)
     const applied = snapshots.applied('other', database.tenant('other').write(noEntity(ALICE)))
     read.open()
     await Promise.all([loading, applied])

@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { GivenAssignment, PolicyChange } from '../../src/policy/change.ts'
 import type { Entity, EntityRef } from '../../src/policy/model.ts'
+import { entityNode } from '../../src/snapshot/entity-node.ts'
 import { deleteApiKeys, insertApiKey } from '../../src/store/api-keys.ts'
 import { deleteAssignments, insertAssignments } from '../../src/store/assignments.ts'
 import { appendChange } from '../../src/store/changes.ts'
@@ -57,6 +58,12 @@ const full = (subject: EntityRef, role: string, more: Partial<GivenAssignment> =
 
 const source = () => snapshotSource(database.db)
 
+async function all<T>(parts: AsyncIterable<readonly T[]>): Promise<T[]> {
+  const items: T[] = []
+  for await (const part of parts) items.push(...part)
+  return items
+}
+
 test('facts are the same from a tenant held whole, from one held in part, and from one that followed', async () => {
   const tenant = await newTenant()
   const followed = [over(source()), over(source(), { entities: 0 })]
@@ -104,33 +111,37 @@ test('a tenant of many pages comes whole, with those who are not stored but hold
   await sql`
     insert into rules (tenant_id, name, policy, effect, body)
     select ${tenant}, 'r' || n, 'default', 'allow', '{}' from generate_series(1, 10001) n`.execute(database.db)
-  const loaded = await source().loadTenant(tenant, 19_000)
-  expect(loaded?.policy).toHaveLength(10_001)
-  expect(new Set(loaded?.entities?.map(({ id }) => id)).size).toBe(13_000)
-  expect(loaded?.entities).toHaveLength(13_000)
-  expect(loaded?.entities?.filter(({ assignments }) => assignments.length === 1)).toHaveLength(7000)
-  expect(loaded?.entities?.find(({ id }) => id === 'u14000')).toMatchObject({ known: false })
-  expect((await source().loadTenant(tenant, 18_999))?.entities).toBe(null)
+  const policy = await all(source().policy(tenant))
+  expect(policy).toHaveLength(10_001)
+  expect(new Set(policy.map(({ name }) => name)).size).toBe(10_001)
+  const entities = (await all(source().entities(tenant))).map(entityNode)
+  expect(new Set(entities.map(({ id }) => id)).size).toBe(13_000)
+  expect(entities).toHaveLength(13_000)
+  expect(entities.filter(({ assignments }) => assignments.length === 1)).toHaveLength(7000)
+  expect(entities.find(({ id }) => id === 'u14000')).toMatchObject({ known: false })
+  expect([await source().fits(tenant, 19_000), await source().fits(tenant, 18_999)]).toEqual([true, false])
 })
 
 test('the log comes in whole revisions, with what names the one before', async () => {
   const tenant = await newTenant()
-  const { changesAfter, revisions } = source()
-  expect(await changesAfter(tenant, 0, 3)).toEqual({ anchor: null, revisions: [] })
+  const { changesAfter, changesOf, revisions } = source()
+  expect(await changesAfter(tenant, 0, 3)).toEqual({ anchor: null, revisions: [], big: null })
   await write(tenant, entity(doc('1')), entity(doc('2')))
   await write(tenant, ...Array.from({ length: 10 }, (_, place) => entity(doc(`big ${place}`))))
   await write(tenant, entity(doc('3')))
-  const all = await changesAfter(tenant, 0, 3)
-  expect(all.anchor).toBe(null)
-  expect(all.revisions.map(({ revision, changes }) => [revision, changes.length])).toEqual([
-    [1, 2],
-    [2, 10],
-  ])
-  expect(all.revisions[1]?.changes.map(({ key: named }) => named)).toMatchObject(
+  const first = await changesAfter(tenant, 0, 3)
+  expect(first).toMatchObject({ anchor: null, revisions: [{ revision: 1 }], big: null })
+  expect(first.revisions[0]?.changes).toHaveLength(2)
+  const second = await changesAfter(tenant, 1, 3)
+  expect(second).toMatchObject({ anchor: first.revisions[0]?.revision_id, revisions: [], big: { revision: 2 } })
+  const { changes, next } = await changesOf(tenant, 2, 0, true)
+  expect(next).toBe(null)
+  expect(changes.map(({ key: named }) => named)).toMatchObject(
     Array.from({ length: 10 }, (_, place) => doc(`big ${place}`)),
   )
+  expect((await changesAfter(tenant, 1, 10)).revisions.map(({ changes: of }) => of.length)).toEqual([10])
   const last = await changesAfter(tenant, 2, 3)
-  expect(last.anchor).toBe(all.revisions[1]?.revision_id)
+  expect(last.anchor).toBe(second.big?.revision_id)
   expect(last.revisions).toMatchObject([{ revision: 3, changes: [{ kind: 'entity', operation: 'create' }] }])
   const [now] = await revisions([tenant, 'none'])
   expect(now).toEqual({ id: tenant, status: 'active', revision: 3, revision_id: last.revisions[0]?.revision_id })

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import type { GivenAssignment } from '../../src/policy/change.ts'
 import type { Facts } from '../../src/policy/entity-graph.ts'
 import type { EntityRef } from '../../src/policy/model.ts'
+import { Slices } from '../../src/snapshot/slices.ts'
 import type { TenantSnapshot } from '../../src/snapshot/tenant-snapshot.ts'
 import {
   assigned,
@@ -13,7 +14,9 @@ import {
   group,
   noAssignment,
   noEntity,
+  noRule,
   over,
+  rule,
   user,
 } from './support.ts'
 
@@ -33,6 +36,9 @@ const write = fc.oneof(
   fc.record({ do: fc.constant('remove' as const), what: ref(...SUBJECTS, ...GROUPS) }),
   fc.record({ do: fc.constant('assign' as const), what: ref(...SUBJECTS, ...GROUPS), role: fc.constantFrom('x', 'y') }),
   fc.record({ do: fc.constant('revoke' as const) }),
+  // Of several changes: with few made in place, these are made beside what decides.
+  fc.record({ do: fc.constant('rules' as const), names: fc.subarray(['p', 'q', 'r', 's'], { minLength: 1 }) }),
+  fc.record({ do: fc.constant('bundle' as const), names: fc.subarray(['p', 'q', 'r', 's']), level: fc.nat(9) }),
 )
 type Write = typeof write extends fc.Arbitrary<infer T> ? T : never
 
@@ -59,7 +65,20 @@ type Actor = typeof actor extends fc.Arbitrary<infer T> ? T : never
 
 function perform(database: FakeDatabase, given: GivenAssignment[], { do: verb, ...rest }: Write): void {
   const tenant = database.tenant('t')
-  if ('into' in rest) tenant.write(entity(rest.what, rest.into, { properties: { level: rest.level } }))
+  if (verb === 'bundle' && 'names' in rest && 'level' in rest) {
+    const properties = { level: rest.level }
+    const made = assigned(user('b'), 'z')
+    given.push(made)
+    tenant.write(
+      ...rest.names.map((name) => rule(name)),
+      entity(user('a'), [group('h')], { properties }),
+      entity(user('b'), [], { properties }),
+      assignment(made),
+    )
+  } else if (verb === 'rules' && 'names' in rest) {
+    const has = tenant.rules(tenant.revision_id)
+    tenant.write(...rest.names.map((name) => (has.has(name) ? noRule(name) : rule(name))))
+  } else if ('into' in rest) tenant.write(entity(rest.what, rest.into, { properties: { level: rest.level } }))
   else if ('role' in rest) {
     const made = assigned(rest.what, rest.role)
     given.push(made)
@@ -78,15 +97,25 @@ function perform(database: FakeDatabase, given: GivenAssignment[], { do: verb, .
 /** Some entities more than those that it is about, so that a tenant may be too large to be held whole. */
 const OTHERS = Array.from({ length: 10 }, (_, place) => entity(user(`other ${place}`)))
 
-test.each([0, 6, 11, 14, 1000])(
-  'with room for %i entities, no decision sees facts of another revision',
-  async (entities) => {
+test.each([
+  [0, 1000],
+  [6, 1000],
+  [11, 1],
+  [14, 1000],
+  [1000, 1000],
+  [0, 1],
+  [6, 2],
+  [14, 1],
+  [1000, 1],
+])(
+  'with room for %i entities and %i changes in one turn, no decision sees facts of another revision',
+  async (entities, inPlace) => {
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), fc.array(actor, { minLength: 3, maxLength: 12 }), async (scheduler, actors) => {
         const database = new FakeDatabase()
         const truth = database.tenant('t')
         truth.write(entity(user('a'), [group('g')]), entity(group('g'), [group('h')]), ...OTHERS)
-        const snapshots = over(database, { entities })
+        const snapshots = over(database, { entities, inPlace, slices: new Slices(0) })
         await snapshots.tenant('t')
         // From here on, statements are read and answered in any order, between any two steps.
         database.pace = (statement) => scheduler.schedule(Promise.resolve(), statement)
@@ -114,6 +143,7 @@ test.each([0, 6, 11, 14, 1000])(
         function check(tenant: TenantSnapshot, { subject, resource }: Facts): void {
           expect(subject).toEqual(truth.facts(tenant.revision_id, subject))
           expect(resource).toEqual(truth.facts(tenant.revision_id, resource))
+          expect(tenant.index.size).toBe(truth.rules(tenant.revision_id).size)
         }
 
         await scheduler.waitFor(Promise.all(actors.map(act)))

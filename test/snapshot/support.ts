@@ -12,6 +12,8 @@ import {
   type LoggedChange,
   type Revision,
   type Source,
+  type StoredDocument,
+  type StoredEntity,
   type TenantStatus,
 } from '../../src/snapshot/source.ts'
 
@@ -81,9 +83,20 @@ class FakeTenant {
 
   /** Its entities, by nothing but the log. */
   entities(revision_id = this.revision_id): WholeTenant {
-    const nodes = new WholeTenant([], () => {})
+    const nodes = new WholeTenant(() => {})
     for (const { changes } of this.histories.get(revision_id) ?? []) for (const change of changes) follow(nodes, change)
     return nodes
+  }
+
+  /** The names of its rules, by nothing but the log. */
+  rules(revision_id: string): Set<string> {
+    const names = new Set<string>()
+    for (const { kind, key, after } of (this.histories.get(revision_id) ?? []).flatMap(({ changes }) => changes)) {
+      if (kind !== 'rule') continue
+      if (after === null) names.delete(key.name)
+      else names.add(key.name)
+    }
+    return names
   }
 
   facts(revision_id: string, ref: EntityRef): EntityFacts {
@@ -105,18 +118,38 @@ class FakeTenant {
 
 export type Statement = Exclude<keyof Source, 'toString'>
 
-const OF_POLICY = new Set(['settings', 'type', 'policy', 'role', 'rule'])
+const KINDS_OF_POLICY = ['settings', 'type', 'policy', 'role', 'rule'] as const
+const OF_POLICY = new Set<string>(KINDS_OF_POLICY)
+const ENTITIES_IN_A_PART = 5
+
+function stored({ type, id, known, disabled, properties, parents, assignments }: EntityNode): StoredEntity {
+  const text = JSON.stringify
+  return {
+    type,
+    id,
+    known,
+    disabled,
+    properties: text(properties),
+    parents: text(parents),
+    assignments: text(assignments),
+  }
+}
 
 /** A database in memory. A statement reads at one moment between its sending and its answer; `pace` spaces these. */
 export class FakeDatabase implements Source {
   readonly tenants = new Map<string, FakeTenant>()
   /** How often each statement was sent. */
   readonly asked: Record<Statement, number> = {
-    loadTenant: 0,
+    standing: 0,
+    policy: 0,
+    apiKeys: 0,
+    fits: 0,
+    entities: 0,
     loadEntities: 0,
     revisions: 0,
     changesAfter: 0,
-    tenantOfApiKey: 0,
+    changesOf: 0,
+    tenantsOfApiKeys: 0,
   }
   pace: (statement: Statement) => Promise<void> = () => Promise.resolve()
   away = false
@@ -130,24 +163,51 @@ export class FakeDatabase implements Source {
     return tenant
   }
 
-  loadTenant(id: string, room: number) {
-    return this.#run('loadTenant', () => {
-      const tenant = this.tenants.get(id)
-      if (tenant === undefined) return undefined
-      const nodes = [...tenant.entities().values()]
-      const count = nodes.reduce((sum, node) => sum + (node.known ? 1 : 0) + node.assignments.length, 0)
-      const { status, revision, revision_id } = tenant
-      const policy = tenant.log.flatMap(({ changes }) => changes).filter(({ kind }) => OF_POLICY.has(kind))
-      return {
-        id,
-        status,
-        revision,
-        revision_id,
-        policy,
-        api_keys: tenant.keys(),
-        entities: count > room ? null : nodes,
-      }
+  standing(id: string) {
+    return this.#run('standing', () => this.#standing(id))
+  }
+
+  /** Kind by kind, each as it stands when its turn comes. */
+  async *policy(id: string) {
+    for (const kind of KINDS_OF_POLICY) {
+      yield await this.#run('policy', () => {
+        const documents = new Map<string, StoredDocument>()
+        for (const { kind: of, key, after } of this.tenant(id).log.flatMap(({ changes }) => changes)) {
+          const name = key !== null && 'name' in key ? key.name : ''
+          if (of !== kind) continue
+          if (after === null) documents.delete(name)
+          else documents.set(name, { kind, name, text: JSON.stringify(after) })
+        }
+        return [...documents.values()]
+      })
+    }
+  }
+
+  apiKeys(id: string) {
+    return this.#run('apiKeys', () => this.tenant(id).keys())
+  }
+
+  fits(id: string, room: number) {
+    return this.#run('fits', () => {
+      const nodes = [...this.tenant(id).entities().values()]
+      return nodes.reduce((sum, node) => sum + (node.known ? 1 : 0) + node.assignments.length, 0) <= room
     })
+  }
+
+  /** A few at a time, in no order but that of their names, each as it stands then. */
+  async *entities(id: string) {
+    for (let last = ''; ; ) {
+      const part = await this.#run('entities', () =>
+        [...this.tenant(id).entities().values()]
+          .map((node) => ({ place: JSON.stringify([node.type, node.id]), node }))
+          .filter(({ place }) => place > last)
+          .sort((one, other) => (one.place < other.place ? -1 : 1))
+          .slice(0, ENTITIES_IN_A_PART),
+      )
+      yield part.map(({ node }) => stored(node))
+      last = part.at(-1)?.place ?? ''
+      if (part.length < ENTITIES_IN_A_PART) return
+    }
   }
 
   loadEntities(id: string, refs: readonly EntityRef[]) {
@@ -169,29 +229,48 @@ export class FakeDatabase implements Source {
   }
 
   revisions(ids: readonly string[]) {
-    return this.#run('revisions', () =>
-      ids.flatMap((id) => {
-        const tenant = this.tenants.get(id)
-        if (tenant === undefined) return []
-        const { status, revision, revision_id } = tenant
-        return [{ id, status, revision, revision_id }]
-      }),
-    )
+    return this.#run('revisions', () => ids.flatMap((id) => this.#standing(id) ?? []))
   }
 
   changesAfter(id: string, revision: number, limit: number) {
     return this.#run('changesAfter', () => {
       const { log } = this.tenant(id)
-      const revisions = log.slice(revision, revision + limit)
-      return { anchor: log[revision - 1]?.revision_id ?? null, revisions }
+      const revisions: Revision[] = []
+      let room = limit
+      for (const next of log.slice(revision)) {
+        room -= next.changes.length
+        if (room < 0) break
+        revisions.push(next)
+      }
+      const next = revisions.length > 0 ? undefined : log[revision]
+      const big = next === undefined ? null : { revision: next.revision, revision_id: next.revision_id }
+      return { anchor: log[revision - 1]?.revision_id ?? null, revisions, big }
     })
   }
 
-  tenantOfApiKey(id: string) {
-    return this.#run('tenantOfApiKey', () => {
-      for (const tenant of this.tenants.values()) if (tenant.keys().some((each) => each.id === id)) return tenant.id
-      return undefined
+  /** Two changes at a time. */
+  changesOf(id: string, revision: number, place: number, policy: boolean) {
+    return this.#run('changesOf', () => {
+      const all = this.tenant(id).log[revision - 1]?.changes ?? []
+      const changes = all.slice(place, place + 2).filter(({ kind }) => policy || !OF_POLICY.has(kind))
+      return { changes, next: place + 2 < all.length ? place + 2 : null }
     })
+  }
+
+  tenantsOfApiKeys(ids: readonly string[]) {
+    return this.#run('tenantsOfApiKeys', () => {
+      const homes = [...this.tenants.values()].flatMap((tenant) =>
+        tenant.keys().map(({ id }) => [id, tenant.id] as const),
+      )
+      return new Map(homes.filter(([id]) => ids.includes(id)))
+    })
+  }
+
+  #standing(id: string) {
+    const tenant = this.tenants.get(id)
+    if (tenant === undefined) return undefined
+    const { status, revision, revision_id } = tenant
+    return { id, status, revision, revision_id }
   }
 
   async #run<T>(statement: Statement, read: () => T): Promise<T> {
@@ -211,6 +290,22 @@ export function over(source: Source, options: Partial<SnapshotsOptions> = {}): S
 
 export function type(name: string, stored: 'maybe' | 'never'): LoggedChange {
   return { kind: 'type', key: { name }, operation: 'create', before: null, after: { name, stored } }
+}
+
+export function rule(name: string, more: object = {}): LoggedChange {
+  const after = {
+    name,
+    effect: 'allow' as const,
+    subjects: [{ any: true as const }],
+    actions: ['read'],
+    resources: [{ type: 'document' }],
+    ...more,
+  }
+  return { kind: 'rule', key: { name }, operation: 'create', before: null, after }
+}
+
+export function noRule(name: string): LoggedChange {
+  return { kind: 'rule', key: { name }, operation: 'delete', before: null, after: null }
 }
 
 export function settings(after: Settings): LoggedChange {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -7,9 +7,10 @@ import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } f
 import { openDatabase } from '../../src/store/database.ts'
 import { mayMigrate, migrate, pendingMigrations } from '../../src/store/migrate.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
-import { MIGRATIONS } from '../support/migrations.ts'
 
 const { serviceUser } = inject('postgres')
+
+const EVERY = (await readdir(new URL('../../migrations/', import.meta.url))).sort().map((name) => name.slice(0, -4))
 
 async function emptyDatabase(): Promise<FreshDatabase> {
   const fresh = await freshDatabase('empty')
@@ -36,14 +37,14 @@ async function migrations(files: Record<string, string>) {
 describe('migrating', () => {
   test('runs every migration once, in order, and then has nothing to do', async () => {
     const fresh = await emptyDatabase()
-    expect(await migrate(fresh.ownerUrl, serviceUser)).toEqual(MIGRATIONS)
+    expect(await migrate(fresh.ownerUrl, serviceUser)).toEqual(EVERY)
     expect(await migrate(fresh.ownerUrl, serviceUser)).toEqual([])
   })
 
   test('runs each migration once when four replicas start together', async () => {
     const fresh = await emptyDatabase()
     const ran = await Promise.all(Array.from({ length: 4 }, () => migrate(fresh.ownerUrl, serviceUser)))
-    expect(ran.flat()).toEqual(MIGRATIONS)
+    expect(ran.flat()).toEqual(EVERY)
   })
 
   test('undoes the whole of a run that fails', async () => {
@@ -95,7 +96,7 @@ describe('the history of migrations', () => {
 
   test('shows to the restricted role what is pending', async () => {
     const fresh = await emptyDatabase()
-    expect(await pendingMigrations(fresh.db)).toEqual(MIGRATIONS)
+    expect(await pendingMigrations(fresh.db)).toEqual(EVERY)
     await migrate(fresh.ownerUrl, serviceUser)
     expect(await pendingMigrations(fresh.db)).toEqual([])
   })
@@ -156,6 +157,23 @@ describe("the service's role", () => {
     'drop table rules',
     'create function mine() returns int language sql as $$ select 1 $$',
     'update schema_migrations set name = name',
+    'alter table audit disable trigger all',
+    'alter table audit_writers disable trigger all',
+    'drop trigger audit_writers_only_go_forward on audit_writers',
+    'set session_replication_role = replica',
+    'alter table audit detach partition audit_default',
+    'drop table audit_default',
+    'alter table audit rename to elsewhere',
+    'create index mine on audit (reason)',
+    'create trigger mine before insert on audit for each row execute function keep_audit_writers()',
+    'truncate audit_writers',
+    'update audit_pruned set records = 0',
+    'delete from audit_pruned',
+    'truncate audit_pruned',
+    'drop function ensure_audit_partitions',
+    'alter function keep_audit_writers() rename to another',
+    'alter table audit owner to current_user',
+    'create schema mine',
   ])('may not: %s', async (statement) => {
     await expect(sql.raw(statement).execute(fresh.db)).rejects.toMatchObject({ code: '42501' })
   })
@@ -167,6 +185,32 @@ describe("the service's role", () => {
     for (const { name } of rows) {
       await expect(sql`delete from ${sql.table(name)}`.execute(fresh.db)).rejects.toMatchObject({ code: '42501' })
     }
+  })
+
+  describe('and how far a writer is', () => {
+    const writer = '01990000-0000-7000-8000-0000000000aa'
+    const closed = '01990000-0000-7000-8000-0000000000bb'
+    beforeAll(async () => {
+      await sql`insert into audit_writers (writer, position) values (${writer}, 7), (${closed}, 7)`.execute(fresh.db)
+      await sql`update audit_writers set closed_at = now() where writer = ${closed}`.execute(fresh.db)
+    })
+
+    test.each([
+      ['take a position back', `update audit_writers set position = 6 where writer = '${writer}'`],
+      ['move a writer that is closed', `update audit_writers set position = 8 where writer = '${closed}'`],
+      ['open a writer that is closed', `update audit_writers set closed_at = null where writer = '${closed}'`],
+      ['close a writer earlier', `update audit_writers set closed_at = 'epoch' where writer = '${closed}'`],
+      ['rename a writer', `update audit_writers set writer = gen_random_uuid() where writer = '${writer}'`],
+      ['change when a writer began', `update audit_writers set started_at = 'epoch' where writer = '${writer}'`],
+    ])('it may not: %s', async (_what, statement) => {
+      await expect(sql.raw(statement).execute(fresh.db)).rejects.toMatchObject({ code: '42501' })
+    })
+
+    test('it may move it on', async () => {
+      const { numAffectedRows } = await sql`
+        update audit_writers set position = 8 where writer = ${writer}`.execute(fresh.db)
+      expect(numAffectedRows).toBe(1n)
+    })
   })
 
   test('may not migrate, and the owner may', async () => {

@@ -15,7 +15,7 @@ export async function filling({ database: { db } }: TestService) {
     db,
     writer: WRITER,
     announce: async () => undefined,
-    applied: async () => undefined,
+    applied: async () => true,
     clock: () => new Date(),
     warn: (error) => {
       throw error

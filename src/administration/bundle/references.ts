@@ -1,6 +1,6 @@
 import type { Problem } from '../../failure.ts'
 import { isBuiltIn } from '../../policy/built-in.ts'
-import type { EntityRef } from '../../policy/model.ts'
+import type { EntityRef, EntityType } from '../../policy/model.ts'
 import { holdersAmong } from '../../store/bundle.ts'
 import { edgesToAncestors, type ParentEdge } from '../../store/entities.ts'
 import { policies } from '../../store/policies.ts'
@@ -18,20 +18,52 @@ import { refIdentity } from './identity.ts'
 import type { Plan } from './plan.ts'
 import { slices } from './slices.ts'
 
+/** What stands in a tenant, of what is asked by name. */
+interface Standing {
+  roles(names: string[]): Promise<ReadonlySet<string>>
+  policies(names: string[]): Promise<ReadonlySet<string>>
+  types(names: string[]): Promise<ReadonlyMap<string, EntityType>>
+}
+
+const NOTHING: Standing = {
+  roles: async () => new Set(),
+  policies: async () => new Set(),
+  types: async () => new Map(),
+}
+
+/** All that is wrong with a bundle for a tenant that has nothing else. No database is asked. */
+export async function problemsAlone(bundle: ReadBundle): Promise<Problem[]> {
+  return [...bundle.problems, ...(await namesProblems(NOTHING, bundle))]
+}
+
 /** What a bundle names that would not be there: in the bundle where it declares the section, else in the tenant. */
 export async function referenceProblems(change: Change, bundle: ReadBundle, plan: Plan): Promise<Problem[]> {
   return [
-    ...(await unknownRoles(change, bundle)),
-    ...(await unknownPolicies(change, bundle)),
-    ...(await neverStoredTypes(change, bundle)),
+    ...(await namesProblems(standingIn(change), bundle)),
     ...(await holdersNamed(change, bundle)),
     ...(await outerCycles(change, bundle, plan)),
   ]
 }
 
-async function unknownRoles(change: Change, { sections, malformed }: ReadBundle): Promise<Problem[]> {
+function standingIn({ trx, tenant }: Change): Standing {
+  return {
+    roles: (names) => roles.known(trx, tenant, names),
+    policies: (names) => policies.known(trx, tenant, names),
+    types: (names) => declaredTypes(trx, tenant, names),
+  }
+}
+
+async function namesProblems(standing: Standing, bundle: ReadBundle): Promise<Problem[]> {
+  return [
+    ...(await unknownRoles(standing, bundle)),
+    ...(await unknownPolicies(standing, bundle)),
+    ...(await neverStoredTypes(standing, bundle)),
+  ]
+}
+
+async function unknownRoles(standing: Standing, { sections, malformed }: ReadBundle): Promise<Problem[]> {
   const known = sections.roles && new Set([...sections.roles.map(({ document }) => document.name), ...malformed.roles])
-  return unknown('role', namingsOfRoles(sections), known, (names) => roles.known(change.trx, change.tenant, names))
+  return unknown('role', namingsOfRoles(sections), known, standing.roles)
 }
 
 function* namingsOfRoles({ roles = [], rules = [], assignments = [] }: ReadBundle['sections']): Iterable<Naming> {
@@ -40,12 +72,10 @@ function* namingsOfRoles({ roles = [], rules = [], assignments = [] }: ReadBundl
   for (const { place, document } of assignments) yield { pointer: `/assignments/${place}/role`, name: document.role }
 }
 
-async function unknownPolicies(change: Change, { sections, malformed }: ReadBundle): Promise<Problem[]> {
+async function unknownPolicies(standing: Standing, { sections, malformed }: ReadBundle): Promise<Problem[]> {
   const declared = sections.policies?.map(({ document }) => document.name)
   const known = declared && new Set([...declared, ...malformed.policies])
-  return unknown('policy', namingsOfPolicies(sections), known, (names) =>
-    policies.known(change.trx, change.tenant, names),
-  )
+  return unknown('policy', namingsOfPolicies(sections), known, standing.policies)
 }
 
 function* namingsOfPolicies({ rules = [] }: ReadBundle['sections']): Iterable<Naming> {
@@ -74,13 +104,13 @@ async function unknown(
   return problems
 }
 
-async function neverStoredTypes({ trx, tenant }: Change, { sections }: ReadBundle): Promise<Problem[]> {
+async function neverStoredTypes(standing: Standing, { sections }: ReadBundle): Promise<Problem[]> {
   const { types, entities = [], assignments = [] } = sections
   const known = types && new Map(types.map(({ document }) => [document.name, document]))
   const problems: Problem[] = []
   for await (const slice of slices(storedTypes(entities, assignments))) {
     const names = slice.map(({ name }) => name)
-    const declared = known ?? (await declaredTypes(trx, tenant, names))
+    const declared = known ?? (await standing.types(names))
     for (const { pointer, name } of slice) problems.push(...neverStored(declared, pointer, name))
   }
   return problems

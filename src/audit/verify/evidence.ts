@@ -1,5 +1,6 @@
 import type { VerifierKey } from '../note.ts'
 import type { HashSpan } from '../seal/seal-store.ts'
+import type { StoredPrune } from './pruned.ts'
 
 /** A writer, wherever the database knows of it. */
 export interface WriterState {
@@ -67,6 +68,10 @@ export interface RecordScope {
 /** What is looked at, all of it as it was at one instant: `store/audit-evidence.ts`. */
 export interface Evidence {
   keys(): Promise<VerifierKey[]>
+  /** The statements of what was pruned. */
+  prunes(): Promise<StoredPrune[]>
+  /** Sorted. */
+  tenants(): Promise<string[]>
   /** Sorted. */
   writers(): Promise<WriterState[]>
   /** A writer's hashes of one level, as they were stored, in order. */

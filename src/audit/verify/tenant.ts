@@ -6,6 +6,7 @@ import type { Evidence, RecordScope, StoredRecord, WriterState } from './evidenc
 import { Findings } from './findings.ts'
 import { NumberSet } from './number-set.ts'
 import { type OutsideNote, openOutside } from './outside.ts'
+import { Pruned } from './pruned.ts'
 import { RecordCheck } from './record-check.ts'
 import { faultOf, SealedLeaves } from './sealed-leaves.ts'
 
@@ -71,6 +72,7 @@ class TenantCheck {
   readonly #options: TenantOptions
   readonly #findings = new Findings()
   readonly #parts = new Map<string, Part>()
+  #pruned = Pruned.nothing
 
   constructor(evidence: Evidence, scope: TenantScope, options: TenantOptions) {
     this.#evidence = evidence
@@ -83,6 +85,7 @@ class TenantCheck {
     const leaves = new SealedLeaves(this.#evidence, keys)
     const writers = await this.#evidence.writers()
     const check = new RecordCheck(leaves, writers, this.#findings)
+    this.#pruned = new Pruned(await this.#evidence.prunes(), keys, this.#findings)
     await this.#checkOutside(keys)
     const trusted = await this.#read(check)
     for (const [writer, part] of this.#parts) {
@@ -99,7 +102,8 @@ class TenantCheck {
       for (const row of page) {
         const event = await check.check(row)
         if (event === undefined) doubtful.add(row.writer)
-        else this.#note(row, event.tenant_seq)
+        // Of what stands before, some may have been pruned, and nobody can tell which tenant's.
+        else if (row.seq >= this.#pruned.upTo(row.writer)) this.#note(row, event.tenant_seq)
         trusted.add(row.writer)
       }
       this.#options.onProgress?.(check.checked)
@@ -129,7 +133,8 @@ class TenantCheck {
 
   async #complete(writer: string, part: Part, leaves: SealedLeaves, writers: readonly WriterState[]): Promise<void> {
     const { from, to } = this.#scope
-    const first = from === undefined ? 1 : Math.max(1, part.counts.min - 1)
+    const isWhole = this.#pruned.upTo(writer) === 0
+    const first = !isWhole ? part.counts.min : from === undefined ? 1 : Math.max(1, part.counts.min - 1)
     const last = to === undefined ? part.counts.max : part.counts.max + 1
     const found = new NumberSet()
     const check = new RecordCheck(leaves, writers, this.#findings)

@@ -7,6 +7,7 @@ import { Findings } from './findings.ts'
 import { type CheckedLog, checkLog } from './log-check.ts'
 import { NumberSet } from './number-set.ts'
 import { checkOutside, type OutsideCheckpoint, type OutsideNote, openOutside, outsideSizes } from './outside.ts'
+import { Pruned } from './pruned.ts'
 import { RecordCheck } from './record-check.ts'
 import { SealedLeaves } from './sealed-leaves.ts'
 
@@ -23,6 +24,8 @@ export interface TrailReport {
   readonly keys: readonly VerifierKey[]
   readonly logs: readonly CheckedLog[]
   readonly checked: number
+  /** Records that signed statements say were pruned. */
+  readonly pruned: number
   readonly outside: number
 }
 
@@ -48,8 +51,9 @@ export async function verifyTrail(evidence: Evidence, options: VerifyOptions = {
       findings,
     )
   }
-  const checked = await checkRecords(evidence, writers, logs, keys, findings, progress)
-  return { findings, keys, logs, checked, outside: outside.length }
+  const pruned = new Pruned(await evidence.prunes(), keys, findings)
+  const checked = await checkRecords(evidence, writers, logs, keys, pruned, findings, progress)
+  return { findings, keys, logs, checked, pruned: pruned.total, outside: outside.length }
 }
 
 type Progress = NonNullable<VerifyOptions['onProgress']>
@@ -113,6 +117,7 @@ async function checkRecords(
   writers: readonly WriterState[],
   logs: readonly CheckedLog[],
   keys: readonly VerifierKey[],
+  pruned: Pruned,
   findings: Findings,
   progress: Progress,
 ): Promise<number> {
@@ -129,7 +134,7 @@ async function checkRecords(
     progress('records', check.checked, total)
     await breathe()
   }
-  seen.conclude(logs)
+  seen.conclude(logs, pruned)
   return check.checked
 }
 
@@ -158,16 +163,16 @@ class Seen {
     }
   }
 
-  conclude(logs: readonly CheckedLog[]): void {
+  conclude(logs: readonly CheckedLog[], pruned: Pruned): void {
     for (const { writer, size } of logs) {
       const places = this.#places.get(writer) ?? new NumberSet()
-      let missing = false
-      for (const { from, to } of places.gaps(0, size)) {
-        missing = true
+      const allowance = { left: pruned.records(writer) }
+      const gaps = [...places.gaps(0, size)].flatMap((gap) => unpruned(gap, writer, pruned, allowance))
+      for (const { from, to } of gaps) {
         this.#missing({ writer, seq: from, count: to - from }, `records ${from} to ${to - 1} of the log are not there`)
       }
       // Where a log is whole, a tenant's part of it can't be short; that it counts its records is held against that.
-      if (!missing && !this.#doubtful.has(writer)) this.#concludeTenants(writer)
+      if (places.size === size && !this.#doubtful.has(writer)) this.#concludeTenants(writer)
     }
   }
 
@@ -190,4 +195,25 @@ function setIn(sets: Map<string, NumberSet>, key: string): NumberSet {
   const made = new NumberSet()
   sets.set(key, made)
   return made
+}
+
+/** What of a gap was not pruned. Of a range only so many are, which the statement says; the others are missing. */
+function unpruned(gap: Gap, writer: string, pruned: Pruned, allowance: { left: number }): Gap[] {
+  const missing: Gap[] = []
+  let start = gap.from
+  for (const { first_seq, next_seq } of pruned.of(writer)) {
+    const from = Math.max(start, first_seq)
+    const to = Math.min(gap.to, next_seq)
+    const taken = Math.min(to - from, allowance.left)
+    if (taken <= 0) continue
+    allowance.left -= taken
+    if (from > start) missing.push({ from: start, to: from })
+    start = from + taken
+  }
+  return start < gap.to ? [...missing, { from: start, to: gap.to }] : missing
+}
+
+interface Gap {
+  readonly from: number
+  readonly to: number
 }

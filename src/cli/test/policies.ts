@@ -2,9 +2,10 @@ import { dirname, isAbsolute, join, resolve } from 'node:path'
 import type { CaseFile } from '../../policy/cases.ts'
 import { Coverage } from '../../policy/coverage.ts'
 import { type LoadedBundle, loadBundle } from '../../policy/in-memory.ts'
+import { under } from '../../policy/judgement.ts'
 import { LocatedDocument, readLocated } from '../../policy/located.ts'
 import type { Bundle } from '../../policy/model.ts'
-import { parseBundle } from '../../policy/parse.ts'
+import { problemsOfText, readPolicy } from '../policy.ts'
 import { messageOf } from './find.ts'
 import type { Reading } from './reading.ts'
 import type { FileProblem, PolicyCoverage } from './report.ts'
@@ -46,7 +47,7 @@ export class Policies {
   async of(path: string, { policy, document }: CaseFile): Promise<TestedPolicy | Refused> {
     if (this.#instead !== undefined) return this.#fromFile(this.#instead)
     if (typeof policy === 'string') return this.#fromFile(isAbsolute(policy) ? policy : join(dirname(path), policy))
-    if (policy !== undefined) return this.#tested(policy, { file: path, document, pointer: '/policy' })
+    if (policy !== undefined) return this.#inline({ file: path, document, pointer: '/policy' }, policy)
     const detail = 'names no policy: it needs `policy`, inline or as a path from this file; or give one with --policy'
     return { problems: [{ file: path, pointer: '', detail, line: 1, column: 1 }] }
   }
@@ -75,9 +76,16 @@ export class Policies {
       return { problems: [{ file, pointer: '', detail: messageOf(error), line: 1, column: 1 }] }
     }
     const document = readLocated(text)
-    const read = document instanceof LocatedDocument ? parsed(document) : document
+    const read = document instanceof LocatedDocument ? await parsed(file, text, document) : document
     if ('bundle' in read) return this.#tested(read.bundle, { file, document: read.document, pointer: '' })
     return { problems: read.problems.map((problem) => ({ file, ...problem })) }
+  }
+
+  async #inline(source: Source, policy: Bundle): Promise<Tested | Refused> {
+    const read = await readPolicy(policy)
+    if ('bundle' in read) return this.#tested(read.bundle, source)
+    const located = source.document.locate(under(source.pointer, read.problems))
+    return { problems: located.map((problem) => ({ file: source.file, ...problem })) }
   }
 
   #tested(bundle: Bundle, source: Source): Tested {
@@ -88,7 +96,9 @@ export class Policies {
   }
 }
 
-function parsed(document: LocatedDocument) {
-  const read = parseBundle(document.value)
+async function parsed(file: string, text: string, document: LocatedDocument) {
+  const unreadable = problemsOfText(file, text)
+  if (unreadable.length > 0) return { problems: document.locate(unreadable) }
+  const read = await readPolicy(document.value)
   return 'bundle' in read ? { bundle: read.bundle, document } : { problems: document.locate(read.problems) }
 }

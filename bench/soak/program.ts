@@ -1,0 +1,81 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+
+/** `build/bench/soak` is three below. */
+export const PROJECT = new URL('../../../', import.meta.url).pathname
+
+/** A service in a process of its own. */
+export interface Program {
+  readonly url: string
+  readonly child: ChildProcess
+  readonly ended: Promise<unknown>
+}
+
+export async function startProgram(folder: string, env: Readonly<Record<string, string>>): Promise<Program> {
+  const port = String(await freePort())
+  const own = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', LOG_LEVEL: 'fatal' }
+  const child = spawn(process.execPath, [join(folder, 'dist/main.js'), 'serve'], {
+    env: { ...own, VERDICT_DRAIN_DELAY: '0', ...env, VERDICT_PORT: port },
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+  const ended = once(child, 'exit')
+  const url = `http://127.0.0.1:${port}`
+  for (let attempt = 0; attempt < 1200; attempt++) {
+    if (child.exitCode !== null) throw new Error(`the service ended with status ${child.exitCode}`)
+    if ((await statusOf(`${url}/livez`)) === 200) return { url, child, ended }
+    await pause(50)
+  }
+  child.kill('SIGKILL')
+  throw new Error('the service did not answer')
+}
+
+export async function statusOf(url: string): Promise<number | undefined> {
+  return fetch(url).then(
+    (response) => response.arrayBuffer().then(() => response.status),
+    () => undefined,
+  )
+}
+
+export async function stopProgram({ child, ended }: Program): Promise<void> {
+  child.kill('SIGTERM')
+  await ended
+}
+
+export async function backlogOf({ url }: Program): Promise<number | undefined> {
+  const state: unknown = await fetch(`${url}/readyz`).then(
+    (response) => response.json(),
+    () => undefined,
+  )
+  const isState = typeof state === 'object' && state !== null && 'audit_backlog_records' in state
+  return isState ? Number(state.audit_backlog_records) : undefined
+}
+
+const WAITS = 'return this.journal.append(event.tenant, encodeEvent(event));'
+const DOES_NOT_WAIT = 'this.journal.append(event.tenant, encodeEvent(event)).catch(() => {}); return 0;'
+
+/** The program as it would be if no answer waited for its record: what has to lose some, or the count counts nothing. */
+export async function withoutWaiting(): Promise<{ folder: string; remove: () => Promise<void> }> {
+  const folder = await mkdtemp(join(tmpdir(), 'verdict-soak-faulty-'))
+  for (const name of ['dist', 'migrations', 'presets', 'package.json'])
+    await cp(join(PROJECT, name), join(folder, name), { recursive: true })
+  await symlink(join(PROJECT, 'node_modules'), join(folder, 'node_modules'))
+  const file = join(folder, 'dist/audit/trail.js')
+  const text = await readFile(file, 'utf8')
+  if (!text.includes(WAITS)) throw new Error(`${file} does not wait where it was expected to`)
+  await writeFile(file, text.replace(WAITS, DOES_NOT_WAIT))
+  return { folder, remove: () => rm(folder, { recursive: true, force: true }) }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  return typeof address === 'object' && address !== null ? address.port : 0
+}

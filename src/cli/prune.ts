@@ -1,0 +1,70 @@
+import { type Checkpoints, type PruneOutcome, pruneAudit } from '../audit/prune.ts'
+import { readPruneUrl, readSealingKey } from '../config.ts'
+import { Failure } from '../failure.ts'
+import { parseInstant } from '../policy/instant.ts'
+import { signedCheckpoints } from '../store/audit-covered.ts'
+import { checkConnection, openDatabase, sqlState } from '../store/database.ts'
+import { pruneStore } from '../store/prune.ts'
+import { EXIT, type Io } from './io.ts'
+import { withProgress } from './progress.ts'
+
+export interface PruneCommand {
+  readonly before: string
+  readonly dryRun?: true
+  readonly default?: true
+  readonly json?: true
+}
+
+const QUERY_MS = 10 * 60_000
+
+/** Drops what is old enough; see the command's help. */
+export async function prune(options: PruneCommand, io: Io, given?: Checkpoints): Promise<number> {
+  const before = readBefore(options.before)
+  const masterKey = given === undefined ? readSealingKey(io.env) : undefined
+  const database = openDatabase({ url: readPruneUrl(io.env), name: 'verdict prune', size: 2, queryTimeout: QUERY_MS })
+  try {
+    await checkConnection(database.db)
+    const checkpoints = given ?? (await signedCheckpoints(database.db, masterKey ?? Buffer.alloc(0)))
+    const outcomes = await withProgress(io, `pruning before ${before.toISOString()}`, () =>
+      pruneAudit({
+        store: pruneStore(database.db),
+        checkpoints,
+        before,
+        withDefault: options.default === true,
+        dryRun: options.dryRun === true,
+        clock: () => Date.now(),
+      }),
+    )
+    io.stdout.write(options.json === true ? `${JSON.stringify({ before, partitions: outcomes })}\n` : told(outcomes))
+    return outcomes.some(({ outcome }) => outcome === 'uncovered') ? EXIT.error : EXIT.ok
+  } catch (error) {
+    if (sqlState(error) !== '42501') throw error
+    throw new Failure('forbidden', "this role may not prune: run verdict migrate with it, or use the owner's", {
+      cause: error,
+    })
+  } finally {
+    await database.close()
+  }
+}
+
+function readBefore(text: string): Date {
+  const instant = /^\d{4}-(0[1-9]|1[0-2])$/.test(text) ? Date.parse(`${text}-01T00:00:00Z`) : parseInstant(text)
+  if (Number.isNaN(instant)) {
+    throw new Failure('invalid_request', `--before ${text} is neither a month (2026-01) nor an RFC 3339 instant`)
+  }
+  if (instant > Date.now()) throw new Failure('invalid_request', `--before ${text} lies in the future`)
+  return new Date(instant)
+}
+
+const VERBS = { pruned: 'dropped', would: 'would drop', uncovered: 'kept' } as const
+
+function told(outcomes: readonly PruneOutcome[]): string {
+  if (outcomes.length === 0) return 'There is nothing that old.\n'
+  return outcomes
+    .map(({ partition, writers, outcome, uncovered }) => {
+      const records = writers.reduce((sum, range) => sum + range.records, 0)
+      const why = uncovered.length === 0 ? '' : `: no signed checkpoint covers all records of ${uncovered.join(', ')}`
+      return `${partition}  ${VERBS[outcome]} ${records} records of ${writers.length} writers${why}\n`
+    })
+    .join('')
+}

@@ -1,0 +1,136 @@
+import type { PolicyChange } from '../policy/change.ts'
+import { PolicyIndex } from '../policy/policy-index.ts'
+import type { Divergence } from './follower.ts'
+import type { Slices } from './slices.ts'
+import type { LoggedChange, RevisionId, Source, StoredDocument } from './source.ts'
+
+/** What drafts are made with. */
+export interface Workshop {
+  readonly source: Source
+  readonly slices: Slices
+  /** As many changes of one revision are made within one turn of the event loop. */
+  readonly inPlace: number
+}
+
+export interface DraftOf extends RevisionId {
+  readonly id: string
+  /** Takes what a write did to entities and assignments. */
+  readonly entities: (change: PolicyChange) => void
+  /** Nobody needs the draft any more. */
+  readonly isMoot: () => boolean
+}
+
+/** A draft was given up, since nobody needs it any more. */
+export class Moot extends Error {}
+
+/**
+ * A tenant as it is about to be, made in slices beside whatever decides now: one that is being loaded, or the next state
+ * of one that has a big revision before it. Nobody sees it before it is finished; if that fails, nothing is left of it.
+ */
+export class Draft implements RevisionId {
+  readonly id: string
+  revision: number
+  revision_id: string
+  /** Undefined: the index that the tenant has takes `policy`. */
+  index: PolicyIndex | undefined
+  /** Few changes of policy. */
+  policy: LoggedChange[] = []
+  /** Changes of what is neither policy nor an entity. */
+  readonly others: LoggedChange[] = []
+  readonly #entities: (change: PolicyChange) => void
+  readonly #isMoot: () => boolean
+  readonly #workshop: Workshop
+
+  constructor({ id, revision, revision_id, entities, isMoot }: DraftOf, workshop: Workshop) {
+    this.id = id
+    this.revision = revision
+    this.revision_id = revision_id
+    this.#entities = entities
+    this.#isMoot = isMoot
+    this.#workshop = workshop
+  }
+
+  /**
+   * Reads the policy as it stands in the tables: not all of it need be of one revision, but what was written since the
+   * draft's revision is in the log too, and is taken again by `catchUp`. A change says what a thing is after it, so that
+   * taking one twice comes to the same.
+   */
+  async readPolicy(): Promise<void> {
+    const index = new PolicyIndex()
+    for await (const part of this.#workshop.source.policy(this.id)) {
+      for (const document of part) {
+        index.apply(created(document))
+        await this.pause()
+      }
+    }
+    this.policy = []
+    this.index = index
+  }
+
+  /** Takes what the log has up to a revision, or says in what the log is not this draft's. */
+  async catchUp(to: RevisionId): Promise<Divergence | undefined> {
+    const { source, inPlace } = this.#workshop
+    while (this.revision < to.revision) {
+      const { anchor, revisions, big } = await source.changesAfter(this.id, this.revision, inPlace)
+      if (this.revision > 0 && anchor !== this.revision_id) return 'other_revision'
+      if (revisions.length === 0 && big === null) return 'gap'
+      for (const { changes, ...next } of revisions) {
+        if (next.revision !== this.revision + 1) return 'gap'
+        for (const change of changes) {
+          this.#take(change)
+          await this.pause()
+        }
+        this.#reach(next)
+      }
+      if (big !== null && revisions.length === 0 && !(await this.takeBig(big))) return 'gap'
+    }
+    if (this.revision > to.revision) return 'behind'
+    return this.revision_id === to.revision_id ? undefined : 'other_revision'
+  }
+
+  /** Takes a revision of any size. False: it is not the next one. */
+  async takeBig(big: RevisionId): Promise<boolean> {
+    if (big.revision !== this.revision + 1) return false
+    const { source, inPlace } = this.#workshop
+    let isReadAnew = false
+    for (let place: number | null = 0; place !== null; ) {
+      const { changes, next } = await source.changesOf(this.id, big.revision, place, !isReadAnew)
+      for (const change of changes) {
+        this.#take(change)
+        await this.pause()
+      }
+      // More policy than one turn takes: then the index is made anew, from the tables.
+      isReadAnew ||= this.policy.length > inPlace
+      if (isReadAnew) this.policy = []
+      place = next
+    }
+    this.#reach(big)
+    if (isReadAnew) await this.readPolicy()
+    return true
+  }
+
+  async pause(): Promise<void> {
+    const { slices } = this.#workshop
+    if (!slices.spent) return
+    await slices.next()
+    if (this.#isMoot()) throw new Moot()
+  }
+
+  #reach({ revision, revision_id }: RevisionId): void {
+    this.revision = revision
+    this.revision_id = revision_id
+  }
+
+  #take(change: LoggedChange): void {
+    const { kind } = change
+    if (kind === 'entity' || kind === 'assignment') this.#entities(change)
+    else if (kind === 'api_key' || kind === 'tenant') this.others.push(change)
+    else if (this.index === undefined) this.policy.push(change)
+    else this.index.apply(change)
+  }
+}
+
+function created({ kind, name, text }: StoredDocument): PolicyChange {
+  const create = { operation: 'create', before: null, after: JSON.parse(text) } as const
+  return kind === 'settings' ? { kind, key: null, ...create } : { kind, key: { name }, ...create }
+}
