@@ -160,6 +160,34 @@ export function readPruneUrl(env: NodeJS.ProcessEnv): string {
   return url ?? ''
 }
 
+/** What ships or prunes records seals them, and needs the key for that. @throws Failure `unsafe_configuration`. */
+export function readSealingKey(env: NodeJS.ProcessEnv): Buffer {
+  const read = new Environment(VARIABLES, env)
+  const masterKey = readMasterKey(read)
+  if (masterKey === undefined)
+    read.complain('VERDICT_MASTER_KEY', 'is required: it opens the key that signs checkpoints')
+  refuse(read)
+  return masterKey ?? Buffer.alloc(0)
+}
+
+/** What looks at the audit needs: the database, and the data directory where one is meant. */
+export interface AuditConfig {
+  /** undefined: the embedded database of the data directory. */
+  readonly databaseUrl: string | undefined
+  readonly dataDir: string
+  /** Whether the data directory is one that was named, or that of the database. */
+  readonly isDataDirMeant: boolean
+}
+
+/** @throws Failure `unsafe_configuration` with every complaint at once. */
+export function readAuditConfig(env: NodeJS.ProcessEnv): AuditConfig {
+  const read = new Environment(VARIABLES, env)
+  const databaseUrl = readUrl(read, 'DATABASE_URL')
+  const dataDir = read.text('VERDICT_DATA_DIR')
+  refuse(read)
+  return { databaseUrl, dataDir, isDataDirMeant: databaseUrl === undefined || (env['VERDICT_DATA_DIR'] ?? '') !== '' }
+}
+
 /** @throws Failure `unsafe_configuration` with every complaint at once. */
 export function readMigrateConfig(env: NodeJS.ProcessEnv): MigrateConfig {
   const read = new Environment(VARIABLES, env)

@@ -2,9 +2,11 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { v7 } from 'uuid'
 import { type Administration, createAdministration } from './administration.ts'
 import { acquireLock } from './audit/lock.ts'
+import { copiesFile, notesInFile } from './audit/seal/copies.ts'
 import { AuditTrail } from './audit/trail.ts'
 import type { Config } from './config.ts'
 import { Failure } from './failure.ts'
+import { VERIFICATIONS, type Verify, verification } from './http/audit-proof.ts'
 import { Door } from './http/door.ts'
 import { addRoutes } from './http/routes.ts'
 import { createServer } from './http/server.ts'
@@ -14,9 +16,10 @@ import { showFigures } from './serve/figures.ts'
 import { journalRoot, keysFor, type Screen } from './serve/keys.ts'
 import { fillWithPreset } from './serve/preset.ts'
 import { readinessOf } from './serve/readiness.ts'
+import { openSealing } from './serve/sealing.ts'
 import { mismatchEvent } from './serve/security.ts'
 import { Snapshots } from './snapshot/snapshots.ts'
-import { auditStore, presenceOf } from './store/audit-log.ts'
+import { presenceOf } from './store/audit-log.ts'
 import { bootstrap } from './store/bootstrap.ts'
 import { clockSkew } from './store/clock.ts'
 import { openDataDirectory } from './store/data-directory.ts'
@@ -41,6 +44,8 @@ const DOOR_MS = 3_000
 const SHIP_MS = 2_500
 /** A batch takes a fraction of it; a connection that hangs is given up after it, and shipping goes on. */
 const SHIPPING_QUERY_MS = 5_000
+/** A page of a verification; also the count of what stands after a tenant's last record. */
+const VERIFY_QUERY_MS = 60_000
 const MINUTE = 60_000
 
 /** Wires all parts, from the disk to the door, and starts answering. What fails on the way closes what was opened. */
@@ -69,7 +74,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   await bringSchemaUpToDate(database, url)
   await bootstrap(database.db, keys, () => new Date(clock()))
 
-  const trail = await openTrail(config, dataDir, url, logger, opened)
+  const trail = await openTrail(config, dataDir, url, keys.masterKey, logger, opened)
   const metrics = new Metrics()
   const snapshots = new Snapshots({
     source: snapshotSource(facts.db),
@@ -100,6 +105,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
     administration,
     metrics,
     db: database.db,
+    verify: openVerification(url, dataDir, logger, opened),
     signingKeys: await openSigningKeys(database.db, keys.masterKey),
     publicUrl: config.publicUrl,
     clock,
@@ -176,6 +182,7 @@ async function openTrail(
   config: Config,
   dataDir: string,
   url: string,
+  masterKey: Buffer,
   logger: Logger,
   opened: Opened,
 ): Promise<AuditTrail> {
@@ -183,16 +190,32 @@ async function openTrail(
   const name = presenceOf(writer)
   const { db, close } = openDatabase({ url, name, size: 2, queryTimeout: SHIPPING_QUERY_MS, isPresent: true })
   opened.add('audit database', close)
+  const sealing = await openSealing({ db, masterKey, dataDir, log: logger })
+  opened.add('sealing', () => sealing.stop())
   const trail = await AuditTrail.open({
     root: journalRoot(dataDir),
     writer,
     fsync: config.journalFsync,
     maxBytes: config.journalMaxBytes,
-    store: { ...auditStore(db), ...outboxStore(db) },
+    store: { ...sealing.store, ...outboxStore(db) },
     log: logger,
   })
   opened.add('audit trail', (ms) => trail.stop(Math.min(ms, SHIP_MS)))
   return trail
+}
+
+/** Connections of its own: a verification holds one for as long as it takes. */
+function openVerification(url: string, dataDir: string, logger: Logger, opened: Opened): Verify {
+  const onIdleError = (error: Error) => logger.warn({ err: error }, 'a connection to Postgres was lost')
+  const { db, close } = openDatabase({
+    url,
+    name: 'verdict verify',
+    size: VERIFICATIONS,
+    queryTimeout: VERIFY_QUERY_MS,
+    onIdleError,
+  })
+  opened.add('verification', close)
+  return verification(db, () => notesInFile(copiesFile(dataDir)))
 }
 
 function administer({ db }: OpenDatabase, trail: AuditTrail, snapshots: Snapshots, logger: Logger): Administration {

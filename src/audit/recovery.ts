@@ -75,6 +75,7 @@ async function recoverOne(writer: string, options: RecoveryOptions, deadlineMs: 
   const { position } = await store.position(writer)
   const damage = damages.find(({ to }) => to > position)
   const source = new LeftLog(writer, directory, segments, damage?.from ?? segments.next, options.shipped ?? 'deleted')
+  await store.adopt(source)
   const shipper = new Shipper({ source, store, log })
   if (damage !== undefined) {
     log.error({ writer, damage }, 'a journal is damaged: its records from here on are not shipped')

@@ -10,10 +10,13 @@ export interface AuditStore {
   /**
    * Keeps a batch and moves the writer's position from `from` to the number after the batch's last record, both or
    * neither. False: the position was not `from`. A record that can't be kept ever is Failure('unprocessable').
+   * @param leaves the leaf hashes of the records, end to end, where they are known already.
    */
-  insert(writer: string, from: number, batch: RecordBatch): Promise<boolean>
+  insert(writer: string, from: number, batch: RecordBatch, leaves?: Buffer): Promise<boolean>
   /** Ends a writer whose records are all kept; false if it was not at `position`. */
   close(writer: string, position: number): Promise<boolean>
+  /** Told of a log that a dead process left, before it is shipped. */
+  adopt(source: RecordSource): Promise<void>
   ensurePartitions(): Promise<void>
 }
 

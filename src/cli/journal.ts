@@ -4,9 +4,10 @@ import { validate } from 'uuid'
 import { acquireLock } from '../audit/lock.ts'
 import { type Progress, type RecoveredLog, recoverJournals } from '../audit/recovery.ts'
 import type { Log } from '../audit/shipper.ts'
-import { readMigrateConfig } from '../config.ts'
+import { readMigrateConfig, readSealingKey } from '../config.ts'
 import { Failure } from '../failure.ts'
-import { auditStore, presentWriters } from '../store/audit-log.ts'
+import { openSealing } from '../serve/sealing.ts'
+import { presentWriters } from '../store/audit-log.ts'
 import { checkConnection, type OpenDatabase, openDatabase } from '../store/database.ts'
 import { EXIT, type Io } from './io.ts'
 
@@ -28,12 +29,13 @@ interface Place {
 /** Ships what a process left behind, each record once. */
 export async function shipJournal(dir: string, { json }: ShipOptions, io: Io): Promise<number> {
   const { databaseUrl = '' } = readMigrateConfig(io.env)
+  const masterKey = readSealingKey(io.env)
   const place = await placeOf(resolve(dir))
   const lock = await acquireLock(place.dataDir)
   const database = openDatabase({ url: databaseUrl, name: 'verdict journal', size: 2, queryTimeout: QUERY_MS })
   try {
     await checkConnection(database.db)
-    const logs = await ship(place, database, io)
+    const logs = await ship(place, database, masterKey, io)
     io.stdout.write(json === true ? `${JSON.stringify({ logs })}\n` : logs.map(told).join(''))
     if (logs.length === 0 && json !== true) io.stdout.write('There is nothing to ship.\n')
     return logs.every(({ complete }) => complete) ? EXIT.ok : EXIT.error
@@ -43,7 +45,12 @@ export async function shipJournal(dir: string, { json }: ShipOptions, io: Io): P
   }
 }
 
-async function ship({ root, only }: Place, { db }: OpenDatabase, io: Io): Promise<RecoveredLog[]> {
+async function ship(
+  { root, only, dataDir }: Place,
+  { db }: OpenDatabase,
+  masterKey: Buffer,
+  io: Io,
+): Promise<RecoveredLog[]> {
   const present = await presentWriters(db)
   const alive = (await readdir(root)).filter((name) => present.has(name) && (only === undefined || name === only))
   if (alive.length > 0) {
@@ -51,19 +58,25 @@ async function ship({ root, only }: Place, { db }: OpenDatabase, io: Io): Promis
       problems: alive.map((writer) => ({ pointer: '', detail: `${writer} is connected to the database` })),
     })
   }
-  return recoverJournals(
-    {
-      root,
-      self: undefined,
-      store: auditStore(db),
-      log: logTo(io),
-      shipped: 'left',
-      refusals: REFUSALS,
-      onProgress: (progress) => showProgress(progress, io),
-      ...(only !== undefined && { only }),
-    },
-    Number.POSITIVE_INFINITY,
-  )
+  const log = logTo(io)
+  const sealing = await openSealing({ db, masterKey, dataDir, log })
+  try {
+    return await recoverJournals(
+      {
+        root,
+        self: undefined,
+        store: sealing.store,
+        log,
+        shipped: 'left',
+        refusals: REFUSALS,
+        onProgress: (progress) => showProgress(progress, io),
+        ...(only !== undefined && { only }),
+      },
+      Number.POSITIVE_INFINITY,
+    )
+  } finally {
+    await sealing.stop()
+  }
 }
 
 async function placeOf(dir: string): Promise<Place> {

@@ -1,7 +1,8 @@
 import { type Checkpoints, type PruneOutcome, pruneAudit } from '../audit/prune.ts'
-import { readPruneUrl } from '../config.ts'
+import { readPruneUrl, readSealingKey } from '../config.ts'
 import { Failure } from '../failure.ts'
 import { parseInstant } from '../policy/instant.ts'
+import { signedCheckpoints } from '../store/audit-covered.ts'
 import { checkConnection, openDatabase, sqlState } from '../store/database.ts'
 import { pruneStore } from '../store/prune.ts'
 import { EXIT, type Io } from './io.ts'
@@ -16,18 +17,14 @@ export interface PruneCommand {
 
 const QUERY_MS = 10 * 60_000
 
-/** Where nothing signs checkpoints, nothing is covered by one. */
-export const NO_CHECKPOINTS: Checkpoints = {
-  covered: async () => new Map(),
-  signPruned: async () => null,
-}
-
 /** Drops what is old enough; see the command's help. */
-export async function prune(options: PruneCommand, io: Io, checkpoints = NO_CHECKPOINTS): Promise<number> {
+export async function prune(options: PruneCommand, io: Io, given?: Checkpoints): Promise<number> {
   const before = readBefore(options.before)
+  const masterKey = given === undefined ? readSealingKey(io.env) : undefined
   const database = openDatabase({ url: readPruneUrl(io.env), name: 'verdict prune', size: 2, queryTimeout: QUERY_MS })
   try {
     await checkConnection(database.db)
+    const checkpoints = given ?? (await signedCheckpoints(database.db, masterKey ?? Buffer.alloc(0)))
     const outcomes = await withProgress(io, `pruning before ${before.toISOString()}`, () =>
       pruneAudit({
         store: pruneStore(database.db),

@@ -1,4 +1,5 @@
 import * as audit from './audit.ts'
+import * as auditProof from './audit-proof.ts'
 import * as authenticate from './authenticate.ts'
 import * as authorize from './authorize.ts'
 import * as bundle from './bundle.ts'
@@ -60,6 +61,10 @@ export const ROUTES: readonly Route[] = [
   entities.listChanges,
   audit.listAudit,
   audit.getAudit,
+  auditProof.getAuditProof,
+  auditProof.listCheckpoints,
+  auditProof.getConsistency,
+  auditProof.verifyAudit,
   tenants.getSettings,
   tenants.putSettings,
   tenants.listApiKeys,

@@ -6,6 +6,7 @@ import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { Database } from '../store/schema.ts'
 import { accessTokens } from './access-token.ts'
 import { auditRoutes } from './audit.ts'
+import { auditProofRoutes, type Verify } from './audit-proof.ts'
 import { openAuthenticateRoutes, ownRoutes } from './authenticate.ts'
 import { type Authenticator, createAuthenticator } from './authenticator.ts'
 import { authorizeRoutes } from './authorize.ts'
@@ -26,6 +27,7 @@ export interface RouteParts extends OperationsParts {
   readonly snapshots: Snapshots
   readonly administration: Administration
   readonly db: Kysely<Database>
+  readonly verify: Verify
   readonly signingKeys: SigningKeys
   readonly publicUrl: string
   /** ms since the epoch. */
@@ -58,6 +60,7 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     settingsRoutes(guarded, administration)
     apiKeyRoutes(guarded, administration)
     auditRoutes(guarded, parts.db)
+    auditProofRoutes(guarded, parts.db, parts.verify)
     await guarded.register(async (bulk: App) => bulkRoutes(bulk, administration))
     await guarded.register(async (bundles: App) => bundleRoutes(bundles, administration))
   })

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { RecordBatch } from '../audit/frame.ts'
+import { leafHashes } from '../audit/seal/leaves.ts'
 import type { AuditStore } from '../audit/shipper.ts'
 import { Failure } from '../failure.ts'
 import { sqlState } from './database.ts'
@@ -35,9 +36,9 @@ export function auditStore(db: Kysely<Database>): AuditStore {
       if (row === undefined) throw new Failure('internal', `writer ${writer} is not known`)
       return row
     },
-    async insert(writer, from, batch) {
+    async insert(writer, from, batch, leaves = leafHashes(batch)) {
       try {
-        return await insertBatch(db, writer, from, batch)
+        return await insertBatch(db, writer, from, batch, leaves)
       } catch (error) {
         if (!REFUSED.test(sqlState(error) ?? '')) throw error
         throw new Failure('unprocessable', 'Postgres refuses a record.', { cause: error })
@@ -50,6 +51,7 @@ export function auditStore(db: Kysely<Database>): AuditStore {
       `.execute(db)
       return numAffectedRows === 1n
     },
+    async adopt() {},
     async ensurePartitions() {
       await sql`select ensure_audit_partitions()`.execute(db)
     },
@@ -61,7 +63,13 @@ export function auditStore(db: Kysely<Database>): AuditStore {
  * it moved and does nothing. The records travel as one parameter and are cut and read here: cheaper than doing it
  * in the process that answers, and their number is not bound by that of parameters.
  */
-async function insertBatch(db: Kysely<Database>, writer: string, from: number, batch: RecordBatch): Promise<boolean> {
+async function insertBatch(
+  db: Kysely<Database>,
+  writer: string,
+  from: number,
+  batch: RecordBatch,
+  leaves: Buffer,
+): Promise<boolean> {
   const { first, bytes, offsets, lengths } = batch
   const to = first + lengths.length
   const { rows } = await sql<{ moved: boolean }>`
@@ -85,6 +93,8 @@ async function insertBatch(db: Kysely<Database>, writer: string, from: number, b
              array(select jsonb_array_elements_text(event -> 'rules')), event ->> 'ip', event ->> 'request_id',
              event ->> 'trace_id', record
       from read
+    ), leaves as (
+      insert into audit_tree (writer, level, first, hashes) select writer, 0, ${first}::bigint, ${leaves} from moved
     ), announced as (
       delete from audit_outbox o using read
       where o.writer = ${writer} and o.tenant_id = read.event ->> 'tenant' and o.id = (read.event ->> 'id')::uuid

@@ -74,15 +74,20 @@ export async function listAudit(
 
 /** One event of a tenant; undefined if there is none with this id. */
 export async function getAudit(db: Kysely<Database>, tenant: string, id: string): Promise<AuditItem | undefined> {
+  const row = await findAuditRecord(db, tenant, id)
+  return row === undefined ? undefined : itemOf(row)
+}
+
+/** The exact bytes of one event of a tenant, and where they stand; undefined if there is none with this id. */
+export async function findAuditRecord(db: Kysely<Database>, tenant: string, id: string): Promise<AuditRow | undefined> {
   if (!isEventId(id)) return undefined
-  const row = await db
+  return db
     .selectFrom('audit')
     .select(['id', 'writer', 'seq', 'record'])
     .where('tenant_id', '=', tenant)
     .where('at', '=', instantOf(id))
     .where('id', '=', id)
     .executeTakeFirst()
-  return row === undefined ? undefined : itemOf(row)
 }
 
 type Condition = RawBuilder<SqlBool>

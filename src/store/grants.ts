@@ -27,6 +27,9 @@ export const SERVICE_PRIVILEGES = {
   audit_writers: ['select', 'insert', 'update'],
   audit_outbox: ALL,
   audit: ['select', 'insert'],
+  audit_tree: ['select', 'insert'],
+  audit_checkpoints: ['select', 'insert'],
+  audit_keys: ['select', 'insert'],
   audit_pruned: ['select'],
 } satisfies Record<keyof Database, readonly Privilege[]>
 
@@ -88,7 +91,7 @@ function prunerStatements(user: string): RawBuilder<unknown>[] {
     sql`revoke all on all functions in schema public from ${role}`,
     sql`revoke create on schema public from public, ${role}`,
     sql`grant usage on schema public to ${role}`,
-    sql`grant select on audit, audit_writers, audit_pruned to ${role}`,
+    sql`grant select on audit, audit_writers, audit_pruned, audit_checkpoints, audit_keys to ${role}`,
     sql`grant execute on function prune_audit(text, timestamptz, uuid, jsonb, text, text, uuid, text) to ${role}`,
   ]
 }

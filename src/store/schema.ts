@@ -52,7 +52,24 @@ export interface Database {
   audit_writers: { writer: string; position: Generated<number>; started_at: GeneratedInstant; closed_at: Date | null }
   audit_outbox: { tenant_id: string; id: string; writer: string | null; event: string; created_at: GeneratedInstant }
   audit: AuditTable
+  audit_tree: { writer: string; level: number; first: number; hashes: Buffer; at: GeneratedInstant }
+  audit_checkpoints: {
+    writer: string
+    size: number
+    final: boolean
+    root: Buffer
+    note: string
+    writers: Json<KnownLogs>
+    at: GeneratedInstant
+  }
+  audit_keys: { name: string; id: string; public_key: Buffer; sealed: Buffer; created_at: GeneratedInstant }
   audit_pruned: AuditPrunedTable
+}
+
+/** The logs that a checkpoint tells of: all, or what changed. A root is in base64. */
+export interface KnownLogs {
+  readonly whole: boolean
+  readonly logs: readonly (readonly [writer: string, size: number, root: string])[]
 }
 
 type Json<T> = JSONColumnType<T & object, string, string>

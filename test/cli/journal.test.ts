@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -8,6 +9,7 @@ import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { startService } from '../support/service.ts'
 import { verdict } from './run.ts'
 
+const masterKey = randomBytes(32).toString('base64')
 let database: FreshDatabase
 beforeAll(async () => {
   database = await freshDatabase()
@@ -15,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => database.close())
 
 const ship = (dir: string, ...more: string[]) =>
-  verdict(['journal', 'ship', dir, ...more], { env: { DATABASE_URL: database.url } })
+  verdict(['journal', 'ship', dir, ...more], { env: { DATABASE_URL: database.url, VERDICT_MASTER_KEY: masterKey } })
 
 /** A data directory as a process that was killed leaves it. */
 async function orphan(count: number): Promise<{ dir: string; writer: string; ids: string[] }> {
@@ -93,7 +95,7 @@ test('a record that the database refuses ends it, with status 1 and what stands 
 
 describe('a journal whose process lives', () => {
   test('is refused, and so is a copy of it', async () => {
-    const service = await startService({ database })
+    const service = await startService({ database, env: { VERDICT_MASTER_KEY: masterKey } })
     try {
       const inUse = await ship(service.dataDir)
       expect(inUse.status).toBe(1)
@@ -120,7 +122,7 @@ test.each([
 
 test('a database that does not answer is told in one line', async () => {
   const { dir } = await orphan(1)
-  const env = { DATABASE_URL: 'postgres://u:p@127.0.0.1:1/x' }
+  const env = { DATABASE_URL: 'postgres://u:p@127.0.0.1:1/x', VERDICT_MASTER_KEY: masterKey }
   const { status, stderr } = await verdict(['journal', 'ship', dir], { env })
   expect(status).toBe(1)
   expect(stderr).toMatch(/^verdict: could not connect to the database: .*\n$/)

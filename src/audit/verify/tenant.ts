@@ -1,0 +1,227 @@
+import { setImmediate as breathe } from 'node:timers/promises'
+import { Failure } from '../../failure.ts'
+import type { VerifierKey } from '../note.ts'
+import { rangeAt } from '../seal/subtrees.ts'
+import type { Evidence, RecordScope, StoredRecord, WriterState } from './evidence.ts'
+import { Findings } from './findings.ts'
+import { NumberSet } from './number-set.ts'
+import { type OutsideNote, openOutside } from './outside.ts'
+import { Pruned } from './pruned.ts'
+import { RecordCheck } from './record-check.ts'
+import { faultOf, SealedLeaves } from './sealed-leaves.ts'
+
+export interface TenantScope {
+  readonly tenant: string
+  /** The instant itself is in. */
+  readonly from?: Date | undefined
+  /** The instant itself is out. */
+  readonly to?: Date | undefined
+}
+
+export interface TenantOptions {
+  readonly keys?: readonly VerifierKey[] | undefined
+  readonly outside?: readonly OutsideNote[]
+  /** Ends it early. */
+  readonly signal?: AbortSignal
+  readonly onProgress?: (done: number) => void
+}
+
+/** A log that the tenant has records in, as far as it is signed. */
+export interface TenantLog {
+  readonly writer: string
+  readonly records: number
+  /** Of the log: how many records its last checkpoint is of; 0: it has none yet. */
+  readonly sealed: number
+  readonly checkpoint: string | null
+}
+
+export interface TenantReport {
+  readonly findings: Findings
+  readonly checked: number
+  readonly logs: readonly TenantLog[]
+}
+
+/** What was seen of a tenant in one log. */
+interface Part {
+  readonly counts: NumberSet
+  /** Of its record with the highest count. */
+  last: { readonly count: number; readonly seq: number; readonly at: Date }
+}
+
+/** Rows of other tenants after a tenant's last one are counted up to so many; beyond, it takes the whole trail. */
+const LONGEST_TAIL = 200_000
+const HOUR = 3_600_000
+
+/**
+ * Verifies a tenant's records of a time: each against the leaf that was sealed, its columns against its bytes, and
+ * that none is missing. For that each log counts a tenant's records: between the first and the last found the count
+ * may have no gap, at the beginning it is 1 or goes on from the record before, and after the last one the log has
+ * only records of others.
+ */
+export async function verifyTenant(
+  evidence: Evidence,
+  scope: TenantScope,
+  options: TenantOptions = {},
+): Promise<TenantReport> {
+  return new TenantCheck(evidence, scope, options).run()
+}
+
+class TenantCheck {
+  readonly #evidence: Evidence
+  readonly #scope: TenantScope
+  readonly #options: TenantOptions
+  readonly #findings = new Findings()
+  readonly #parts = new Map<string, Part>()
+  #pruned = Pruned.nothing
+
+  constructor(evidence: Evidence, scope: TenantScope, options: TenantOptions) {
+    this.#evidence = evidence
+    this.#scope = scope
+    this.#options = options
+  }
+
+  async run(): Promise<TenantReport> {
+    const keys = this.#options.keys ?? (await this.#evidence.keys())
+    const leaves = new SealedLeaves(this.#evidence, keys)
+    const writers = await this.#evidence.writers()
+    const check = new RecordCheck(leaves, writers, this.#findings)
+    this.#pruned = new Pruned(await this.#evidence.prunes(), keys, this.#findings)
+    await this.#checkOutside(keys)
+    const trusted = await this.#read(check)
+    for (const [writer, part] of this.#parts) {
+      if (trusted.has(writer)) await this.#complete(writer, part, leaves, writers)
+    }
+    return { findings: this.#findings, checked: check.checked, logs: await this.#logs(leaves) }
+  }
+
+  /** @returns the logs of which every record was what was sealed: of the others nobody knows what was counted. */
+  async #read(check: RecordCheck): Promise<Set<string>> {
+    const trusted = new Set<string>()
+    const doubtful = new Set<string>()
+    for await (const page of this.#pages({ ...this.#scope, order: 'asc' })) {
+      for (const row of page) {
+        const event = await check.check(row)
+        if (event === undefined) doubtful.add(row.writer)
+        // Of what stands before, some may have been pruned, and nobody can tell which tenant's.
+        else if (row.seq >= this.#pruned.upTo(row.writer)) this.#note(row, event.tenant_seq)
+        trusted.add(row.writer)
+      }
+      this.#options.onProgress?.(check.checked)
+    }
+    return new Set([...trusted].filter((writer) => !doubtful.has(writer)))
+  }
+
+  async *#pages(scope: RecordScope): AsyncGenerator<readonly StoredRecord[]> {
+    for await (const page of this.#evidence.records(scope)) {
+      if (this.#options.signal?.aborted) throw new Failure('shutting_down', 'The verification was ended.')
+      yield page
+      await breathe()
+    }
+  }
+
+  #note({ writer, seq, at, tenant_id, id }: StoredRecord, count: number): void {
+    const part = this.#parts.get(writer)
+    if (part === undefined) {
+      const counts = new NumberSet()
+      counts.add(count)
+      this.#parts.set(writer, { counts, last: { count, seq, at } })
+    } else if (!part.counts.add(count)) {
+      const detail = 'another record has the same place in the log'
+      this.#findings.add({ verdict: 'integrity', kind: 'doubled', detail, writer, seq, tenant: tenant_id, id })
+    } else if (count > part.last.count) part.last = { count, seq, at }
+  }
+
+  async #complete(writer: string, part: Part, leaves: SealedLeaves, writers: readonly WriterState[]): Promise<void> {
+    const { from, to } = this.#scope
+    const isWhole = this.#pruned.upTo(writer) === 0
+    const first = !isWhole ? part.counts.min : from === undefined ? 1 : Math.max(1, part.counts.min - 1)
+    const last = to === undefined ? part.counts.max : part.counts.max + 1
+    const found = new NumberSet()
+    const check = new RecordCheck(leaves, writers, this.#findings)
+    const isShort = () => hasGap(part.counts, found, first, last)
+    if (from !== undefined && isShort()) await this.#lookFor(check, found, { writer, to: from, order: 'desc' }, isShort)
+    if (to !== undefined && isShort()) await this.#lookFor(check, found, { writer, from: to, order: 'asc' }, isShort)
+    const isLast = to === undefined || found.max <= part.counts.max
+    const upTo = isLast ? part.counts.max : last
+    for (const gap of part.counts.gaps(first, upTo + 1)) {
+      for (const { from: start, to: end } of found.gaps(gap.from, gap.to)) this.#missing(writer, start, end)
+    }
+    if (isLast) await this.#tail(writer, part, writers)
+  }
+
+  /** Records a little out of time: one that waited for its process to be recovered is older than its neighbours. */
+  async #lookFor(check: RecordCheck, found: NumberSet, scope: RecordScope, isShort: () => boolean): Promise<void> {
+    for await (const page of this.#pages({ ...scope, tenant: this.#scope.tenant })) {
+      for (const row of page) {
+        const event = await check.check(row)
+        if (event !== undefined) found.add(event.tenant_seq)
+      }
+      if (!isShort()) return
+    }
+  }
+
+  async #tail(writer: string, { last }: Part, writers: readonly WriterState[]): Promise<void> {
+    const position = writers.find((state) => state.writer === writer)?.position ?? 0
+    const others = position - 1 - last.seq
+    if (others === 0 || others > LONGEST_TAIL) return
+    const near = await this.#evidence.countAfter(writer, last.seq, new Date(last.at.getTime() - HOUR))
+    const there = near < others ? await this.#evidence.countAfter(writer, last.seq, undefined) : near
+    if (there >= others) return
+    const detail = `of the ${others} records that the log has after the tenant's last one, ${there} are there`
+    this.#findings.add({
+      verdict: 'completeness',
+      kind: 'missing',
+      detail,
+      writer,
+      seq: last.seq + 1,
+      count: others - there,
+    })
+  }
+
+  #missing(writer: string, from: number, to: number): void {
+    const detail = `records ${from} to ${to - 1} of the tenant in this log are not there`
+    const { tenant } = this.#scope
+    this.#findings.add({ verdict: 'completeness', kind: 'missing', detail, writer, tenant, count: to - from })
+  }
+
+  /** A log must still be what it was when a checkpoint that is kept elsewhere was signed. */
+  async #checkOutside(keys: readonly VerifierKey[]): Promise<void> {
+    for (const { opened, from } of openOutside(this.#options.outside ?? [], keys, this.#findings)) {
+      const { writer, size, root } = opened
+      const sealed = (await this.#evidence.lastCheckpoint(writer))?.size ?? 0
+      const where = { writer, seq: Math.min(sealed, size) }
+      if (sealed < size) {
+        const detail = `it had ${size} records when the checkpoint in ${from} was signed, and has ${sealed} that are signed`
+        this.#findings.add({ verdict: 'completeness', kind: 'rolled_back', detail, ...where, count: size - sealed })
+      } else if (!(await this.#rootAt(writer, size))?.equals(root)) {
+        const detail = `its first ${size} records are not those of the checkpoint in ${from}`
+        this.#findings.add({ verdict: 'integrity', kind: 'tree', detail, ...where })
+      }
+    }
+  }
+
+  async #rootAt(writer: string, size: number): Promise<Buffer | undefined> {
+    try {
+      return (await rangeAt((spans) => this.#evidence.hashes(writer, spans), size)).root()
+    } catch (error) {
+      faultOf(error)
+      return undefined
+    }
+  }
+
+  async #logs(leaves: SealedLeaves): Promise<TenantLog[]> {
+    const logs: TenantLog[] = []
+    for (const [writer, { counts }] of this.#parts) {
+      const tree = await leaves.tree(writer)
+      const sound = tree === undefined || 'fault' in tree ? undefined : tree
+      const sealed = sound?.checkpoint.size ?? 0
+      logs.push({ writer, records: counts.size, sealed, checkpoint: sound?.note ?? null })
+    }
+    return logs
+  }
+}
+
+function hasGap(counts: NumberSet, found: NumberSet, first: number, last: number): boolean {
+  for (const { from, to } of counts.gaps(first, last + 1)) if (!found.gaps(from, to).next().done) return true
+  return false
+}

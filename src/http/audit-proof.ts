@@ -1,0 +1,121 @@
+import type { FastifyRequest } from 'fastify'
+import type { Kysely } from 'kysely'
+import type { Finding } from '../audit/verify/findings.ts'
+import type { OutsideNote } from '../audit/verify/outside.ts'
+import { type TenantReport, type TenantScope, verifyTenant } from '../audit/verify/tenant.ts'
+import * as contract from '../contract/audit-proof.ts'
+import { pageOf } from '../contract/common.ts'
+import { Failure } from '../failure.ts'
+import { parseInstant } from '../policy/instant.ts'
+import { withEvidence } from '../store/audit-evidence.ts'
+import { auditKeys, listCheckpoints, proveConsistency, proveInclusion } from '../store/audit-proof.ts'
+import type { Database } from '../store/schema.ts'
+import { readOf } from './guard.ts'
+import type { App } from './server.ts'
+
+export type Verify = (scope: TenantScope, signal: AbortSignal) => Promise<TenantReport>
+
+/** So many verifications run at once; each holds a connection and some of the processor. */
+export const VERIFICATIONS = 2
+
+/** @param outside the checkpoints that this machine keeps. They are read first: what is in them was stored before. */
+export function verification(db: Kysely<Database>, outside: () => Promise<readonly string[]>): Verify {
+  let running = 0
+  return async (scope, signal) => {
+    if (running >= VERIFICATIONS) {
+      throw new Failure('audit_unavailable', 'as many verifications as may be are under way', { retryAfter: 10 })
+    }
+    running++
+    try {
+      const notes = lastOfEach(await outside())
+      return await withEvidence(db, (evidence) => verifyTenant(evidence, scope, { outside: notes, signal }))
+    } finally {
+      running--
+    }
+  }
+}
+
+/** A log's last checkpoint says all that those before it say. */
+function lastOfEach(notes: readonly string[]): OutsideNote[] {
+  const last = new Map(notes.map((note) => [note.slice(0, note.indexOf('\n')), note]))
+  return [...last.values()].map((note) => ({ note, from: 'the data directory' }))
+}
+
+/** What proves the trail: to whoever has the public key, and for the tenant's own records. */
+export function auditProofRoutes(app: App, db: Kysely<Database>, verify: Verify): void {
+  app.route({
+    ...contract.getAuditProof,
+    handler: async (request) => {
+      const proof = await proveInclusion(db, readOf(request).tenant, request.params.id)
+      if (proof === undefined) throw new Failure('not_found', 'there is no such audit record')
+      return proof
+    },
+  })
+  app.route({
+    ...contract.listCheckpoints,
+    handler: async (request) => {
+      const listed = await listCheckpoints(db, request.query.writer, pageOf(request.query))
+      return { ...listed, keys: await auditKeys(db) }
+    },
+  })
+  app.route({
+    ...contract.getConsistency,
+    handler: async (request) => {
+      const { writer } = request.query
+      const [from_size, to_size] = [Number(request.query.from_size), Number(request.query.to_size)]
+      return { writer, from_size, to_size, hashes: await proveConsistency(db, writer, from_size, to_size) }
+    },
+  })
+  app.route({
+    ...contract.verifyAudit,
+    handler: async (request) => {
+      const { from, to } = request.query
+      const scope = { tenant: readOf(request).tenant, from: instant(from, '/from'), to: instant(to, '/to') }
+      return answer(await patiently(request, (signal) => verify(scope, signal)))
+    },
+  })
+}
+
+/** It may take longer than a silent connection is kept otherwise, and ends when nobody waits for it any more. */
+async function patiently<T>({ raw }: FastifyRequest, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const gone = new AbortController()
+  const { socket } = raw
+  const timeout = socket.timeout ?? 0
+  const leave = () => gone.abort()
+  socket.setTimeout(0)
+  socket.once('close', leave)
+  try {
+    return await work(gone.signal)
+  } finally {
+    socket.off('close', leave)
+    socket.setTimeout(timeout)
+  }
+}
+
+function answer({ findings, checked, logs }: TenantReport) {
+  const bad = findings.first('integrity')
+  const missing = findings.shown.filter(({ verdict }) => verdict === 'completeness')
+  return {
+    integrity: { ok: bad === undefined, checked, ...(bad !== undefined && { first_bad: told(bad) }) },
+    completeness: { ok: missing.length === 0, ...(missing.length > 0 && { missing: missing.map(told) }) },
+    checkpoints: logs,
+  }
+}
+
+/** Without what is another tenant's. */
+function told({ kind, detail, writer, seq, id, count }: Finding) {
+  const where = {
+    ...(writer !== undefined && { writer }),
+    ...(seq !== undefined && { seq }),
+    ...(id !== undefined && { id }),
+  }
+  return { kind, detail, ...where, ...(count !== undefined && { count }) }
+}
+
+function instant(text: string | undefined, pointer: string): Date | undefined {
+  if (text === undefined) return undefined
+  const instant = parseInstant(text)
+  if (!Number.isNaN(instant)) return new Date(instant)
+  const problems = [{ pointer, detail: 'not an instant' }]
+  throw new Failure('invalid_request', `${text} is not an instant.`, { problems })
+}

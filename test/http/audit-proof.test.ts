@@ -1,0 +1,226 @@
+import { randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openCheckpoint } from '../../src/audit/checkpoint.ts'
+import { isConsistent, isIncluded, leafHash } from '../../src/audit/merkle.ts'
+import { parseKey, type VerifierKey } from '../../src/audit/note.ts'
+import { eventually, type Reply, startService, type TestService } from '../support/service.ts'
+
+let service: TestService
+let auditor: string
+let ids: string[]
+
+beforeAll(async () => {
+  service = await startService()
+  auditor = await service.keyWith(['pdp:auditor'])
+  ids = await decide(600)
+  await eventually(
+    () => proofOf(ids.at(-1) ?? ''),
+    ({ status }) => status === 200,
+  )
+}, 60_000)
+
+afterAll(() => service.close())
+
+async function decide(count: number): Promise<string[]> {
+  const body = {
+    subject: { type: 'user', id: 'alice' },
+    action: { name: 'document:edit' },
+    resource: { type: 'document', id: 'plän' },
+  }
+  const answers: Reply[] = []
+  while (answers.length < count) {
+    answers.push(...(await Promise.all(Array.from({ length: 50 }, () => service.ask('POST /v1/authorize', { body })))))
+  }
+  return answers.map((answer) => answer.body.context.decision_id)
+}
+
+const proofOf = (id: string) => service.ask(`GET /v1/audit/${id}/proof`, { key: auditor })
+const verify = (query = '') => service.ask(`GET /v1/audit/verify${query}`, { key: auditor })
+const buffers = (hashes: readonly string[]) => hashes.map((hash) => Buffer.from(hash, 'base64'))
+
+async function keys(): Promise<VerifierKey[]> {
+  const { body } = await service.ask('GET /v1/audit/checkpoints?limit=1', { key: auditor })
+  return body.keys.map(parseKey)
+}
+
+async function asOwner<T>(work: (owner: pg.Client) => Promise<T>): Promise<T> {
+  const owner = new pg.Client({ connectionString: service.database.ownerUrl })
+  await owner.connect()
+  try {
+    return await work(owner)
+  } finally {
+    await owner.end()
+  }
+}
+
+describe('a proof', () => {
+  test('lets whoever has the public key verify a record', async () => {
+    for (const id of [ids[0], ids[255], ids[256], ids[300], ids.at(-1)]) {
+      const { body } = await proofOf(id ?? '')
+      const record = Buffer.from(body.record, 'base64')
+      expect(JSON.parse(record.toString())).toMatchObject({ id, type: 'decision', resource: { id: 'plän' } })
+      expect(leafHash(record).toString('hex')).toBe(body.hash)
+      const checkpoint = openCheckpoint(body.checkpoint, await keys())
+      if ('fault' in checkpoint) throw new Error(checkpoint.fault)
+      expect(checkpoint).toMatchObject({ writer: body.writer, size: body.tree_size })
+      const proof = buffers(body.hashes)
+      expect(isIncluded(leafHash(record), body.leaf_index, body.tree_size, proof, checkpoint.root)).toBe(true)
+      expect(isIncluded(leafHash(record), body.leaf_index + 1, body.tree_size, proof, checkpoint.root)).toBe(false)
+    }
+  })
+
+  test('has the hash that the record has in the list', async () => {
+    const [{ body: proof }, { body: item }] = await Promise.all([
+      proofOf(ids[0] ?? ''),
+      service.ask(`GET /v1/audit/${ids[0]}`, { key: auditor }),
+    ])
+    expect(proof).toMatchObject({ hash: item.hash, leaf_index: item.seq, writer: item.writer })
+  })
+
+  test('is given of the tenant’s own records only', async () => {
+    const foreign = await service.ask(`GET /v1/audit/${ids[0]}/proof`, { key: service.rootKey })
+    expect(foreign.status).toBe(404)
+    expect((await proofOf(randomUUID())).status).toBe(404)
+  })
+
+  test('of a record that no checkpoint covers yet is to be asked for again', async () => {
+    const [id = ''] = await decide(50)
+    await eventually(
+      () => service.ask(`GET /v1/audit/${id}`, { key: auditor }),
+      ({ status }) => status === 200,
+    )
+    const answer = await proofOf(id)
+    if (answer.status !== 200) expect(answer).toMatchObject({ status: 503 })
+    if (answer.status !== 200) expect(answer.headers.get('retry-after')).toBe('1')
+    await eventually(
+      () => proofOf(id),
+      ({ status }) => status === 200,
+    )
+  })
+})
+
+describe('checkpoints', () => {
+  test('are listed newest first, in pages, each signed by one of the keys', async () => {
+    await decide(50)
+    const list = (query: string) => service.ask(`GET /v1/audit/checkpoints?${query}`, { key: auditor })
+    await eventually(
+      () => list('limit=10'),
+      ({ body }) => body.items.length >= 2,
+    )
+    const { body } = await list('limit=1')
+    const [first] = body.items
+    const next = await list(`limit=1&cursor=${body.next_cursor}`)
+    expect(next.body.items[0].size).toBeLessThan(first.size)
+    expect(openCheckpoint(first.checkpoint, await keys())).toMatchObject({ writer: first.writer, at: first.at })
+    expect((await list(`writer=${first.writer}&limit=1`)).body.items).toHaveLength(1)
+    expect((await list(`writer=${randomUUID()}`)).body.items).toEqual([])
+    expect((await list('cursor=eyJhIjoxfQ')).status).toBe(400)
+  })
+
+  test('of one log are shown to be of one log that grew', async () => {
+    const { body } = await service.ask('GET /v1/audit/checkpoints?limit=1000', { key: auditor })
+    const [latest, ...others] = body.items
+    const [first] = others.filter(({ writer }: { writer: string }) => writer === latest.writer).reverse()
+    const ask = (from: number, to: number) =>
+      service.ask(`GET /v1/audit/checkpoints/consistency?writer=${latest.writer}&from_size=${from}&to_size=${to}`, {
+        key: auditor,
+      })
+    const proof = await ask(first.size, latest.size)
+    const [from, to] = buffers([first.root, latest.root])
+    if (from === undefined || to === undefined) throw new Error('no roots')
+    expect(isConsistent(first.size, latest.size, buffers(proof.body.hashes), from, to)).toBe(true)
+    expect(isConsistent(first.size, latest.size, buffers(proof.body.hashes), to, from)).toBe(false)
+    expect(await ask(latest.size, first.size)).toMatchObject({ status: 400 })
+    expect(await ask(1, latest.size + 1_000_000)).toMatchObject({ status: 400 })
+  })
+})
+
+describe('verifying a tenant', () => {
+  test('finds nothing wrong where nothing is, and says what it was held against', async () => {
+    const { body } = await verify()
+    expect(body).toMatchObject({ integrity: { ok: true }, completeness: { ok: true } })
+    expect(body.integrity.checked).toBeGreaterThan(600)
+    expect(body.checkpoints).toHaveLength(1)
+    expect(openCheckpoint(body.checkpoints[0].checkpoint, await keys())).toMatchObject({
+      size: body.checkpoints[0].sealed,
+    })
+  })
+
+  test('looks at a time only, and is as sure of its edges', async () => {
+    const { body: item } = await service.ask(`GET /v1/audit/${ids[300]}`, { key: auditor })
+    const { body } = await verify(`?from=${item.at}`)
+    expect(body).toMatchObject({ integrity: { ok: true }, completeness: { ok: true } })
+    expect(body.integrity.checked).toBeLessThan(600)
+    const until = await verify(`?to=${item.at}`)
+    expect(until.body).toMatchObject({ integrity: { ok: true }, completeness: { ok: true } })
+    expect((await verify('?from=yesterday')).status).toBe(400)
+  })
+
+  test('is recorded as a reading of the audit', async () => {
+    await verify('?from=2020-01-01T00:00:00Z')
+    const found = await eventually(
+      () => service.ask('GET /v1/audit?type=audit_access&limit=100', { key: auditor }),
+      ({ body }) => body.items.some(({ context }: { context: { query?: { from?: string } } }) => context.query?.from),
+    )
+    expect(found.status).toBe(200)
+  })
+
+  test('ends where there are too many at once', async () => {
+    const answers = await Promise.all(Array.from({ length: 6 }, () => verify()))
+    const statuses = answers.map(({ status }) => status)
+    expect(statuses.filter((status) => status === 200).length).toBeGreaterThanOrEqual(1)
+    expect(new Set(statuses)).toEqual(new Set([200, 503]))
+  })
+
+  test.each([
+    ['an edited row', 'changed', `update audit set record = record || ' ' where id = $1`, 'integrity'],
+    ['an edited column', 'column', `update audit set subject_id = 'bob' where id = $1`, 'integrity'],
+    ['a deleted row', 'missing', 'delete from audit where id = $1', 'completeness'],
+  ])('finds %s', async (_what, kind, statement, verdict) => {
+    const id = ids[310]
+    await asOwner(async (owner) => {
+      await owner.query('create table kept as select * from audit where id = $1', [id])
+      expect((await owner.query(statement, [id])).rowCount).toBe(1)
+      const { body } = await verify()
+      const { integrity, completeness } = body
+      expect([integrity.ok, completeness.ok]).toEqual([verdict !== 'integrity', verdict !== 'completeness'])
+      const found = verdict === 'integrity' ? integrity.first_bad : completeness.missing[0]
+      expect(found).toMatchObject({ kind, ...(verdict === 'integrity' ? { id } : { count: 1 }) })
+      await owner.query('delete from audit where id = $1', [id])
+      await owner.query('insert into audit select * from kept')
+      await owner.query('drop table kept')
+    })
+    expect((await verify()).body).toMatchObject({ integrity: { ok: true }, completeness: { ok: true } })
+  })
+
+  test('misses the last record of a tenant, which nothing of its own comes after', async () => {
+    const { body: tenant } = await service.ask('POST /v1/tenants', {
+      key: service.rootKey,
+      body: { id: 'quiet', name: 'Quiet' },
+    })
+    expect(tenant.id).toBe('quiet')
+    await decide(50)
+    await service.ask('GET /v1/audit?limit=1', { key: service.rootKey })
+    const systemVerify = () => service.ask('GET /v1/audit/verify', { key: service.rootKey })
+    expect((await systemVerify()).body.completeness).toEqual({ ok: true })
+    await eventually(
+      () =>
+        sql<{
+          n: number
+        }>`select count(*) as n from audit where tenant_id = 'system' and type = 'audit_access'`.execute(
+          service.database.db,
+        ),
+      ({ rows }) => (rows[0]?.n ?? 0) >= 2,
+    )
+    await decide(50)
+    const gone = await asOwner((owner) =>
+      owner.query(`delete from audit where tenant_id = 'system' and seq =
+        (select max(seq) from audit where tenant_id = 'system') returning seq`),
+    )
+    expect(gone.rowCount).toBe(1)
+    const { body } = await systemVerify()
+    expect(body.completeness).toMatchObject({ ok: false, missing: [{ kind: 'missing', count: 1 }] })
+  })
+})
