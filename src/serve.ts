@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Administration, createAdministration } from './administration.ts'
 import { acquireLock } from './audit/lock.ts'
+import { Redactor } from './audit/redactor.ts'
 import { AuditTrail } from './audit/trail.ts'
 import type { Config } from './config.ts'
 import { Failure } from './failure.ts'
@@ -83,7 +84,10 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   opened.add('snapshots', () => snapshots.stop())
   showFigures(metrics, snapshots, trail, database)
 
-  const administration = administer(database, trail, snapshots, logger)
+  const redactor = new Redactor(keys.masterKey)
+  // Refused credentials are recorded there, also while the database is away.
+  await snapshots.tenant('system')
+  const administration = administer(database, trail, snapshots, redactor, logger)
   if (config.preset !== undefined) await fillWithPreset(administration, config.preset)
   const state = { isClosing: false, skew: await skewOf(database, clock) }
   every(MINUTE, opened, async () => {
@@ -92,11 +96,12 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
 
   const app = await createServer({ logger, metrics, isClosing: () => state.isClosing })
   const authenticator = await addRoutes(app, {
-    pdp: createPdp({ snapshots, trail, clock, metrics }),
+    pdp: createPdp({ snapshots, trail, clock, metrics, redactor }),
     snapshots,
     administration,
     metrics,
     db: database.db,
+    redactor,
     signingKeys: await openSigningKeys(database.db, keys.masterKey),
     publicUrl: config.publicUrl,
     clock,
@@ -185,7 +190,13 @@ async function openTrail(
   return trail
 }
 
-function administer({ db }: OpenDatabase, trail: AuditTrail, snapshots: Snapshots, logger: Logger): Administration {
+function administer(
+  { db }: OpenDatabase,
+  trail: AuditTrail,
+  snapshots: Snapshots,
+  redactor: Redactor,
+  logger: Logger,
+): Administration {
   return createAdministration({
     db,
     writer: trail.journal.writer,
@@ -194,6 +205,7 @@ function administer({ db }: OpenDatabase, trail: AuditTrail, snapshots: Snapshot
     },
     applied: (tenant, revision) => snapshots.applied(tenant, revision),
     clock: () => new Date(),
+    redactor,
     warn: (error) => logger.warn({ err: error }, 'the record of a change waits in the outbox'),
   })
 }

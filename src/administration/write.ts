@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { Origin } from '../audit/event.ts'
+import type { Redactor } from '../audit/redactor.ts'
 import type { Caller } from '../authn/caller.ts'
 import type { PdpPermission } from '../policy/built-in.ts'
 import type { Database } from '../store/schema.ts'
@@ -14,6 +15,7 @@ export interface Parts {
   /** Resolves once this replica decides by the tenant's revision, or a later one. */
   readonly applied: (tenant: string, revision: number) => Promise<void>
   readonly clock: () => Date
+  readonly redactor: Redactor
   /** Told of a record that could not be appended now; the sweep of the outbox appends it later. */
   readonly warn: (error: unknown) => void
 }
@@ -41,6 +43,8 @@ export interface Read {
   readonly tenant: string
   /** An operator reads in another tenant: of its assignments, those of built-in roles only. */
   readonly acting?: boolean
+  /** The built-in roles that the reader holds for it. */
+  readonly roles?: readonly string[]
 }
 
 export interface Answer<T> {

@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely'
+import type { Redactor } from '../audit/redactor.ts'
 import * as contract from '../contract/audit.ts'
 import { pageOf } from '../contract/common.ts'
 import { Failure } from '../failure.ts'
@@ -7,13 +8,19 @@ import type { Database } from '../store/schema.ts'
 import { readOf } from './guard.ts'
 import type { App } from './server.ts'
 
-export function auditRoutes(app: App, db: Kysely<Database>): void {
+export interface AuditParts {
+  readonly db: Kysely<Database>
+  readonly redactor: Redactor
+}
+
+export function auditRoutes(app: App, { db, redactor }: AuditParts): void {
   app.route({
     ...contract.listAudit,
     handler: (request) => {
       const { limit: _limit, cursor: _cursor, order = 'desc', decision, ...rest } = request.query
       const filter = { ...rest, ...(decision !== undefined && { decision: decision === 'true' }) }
-      return listAudit(db, readOf(request).tenant, filter, { ...pageOf(request.query), order })
+      const { tenant } = readOf(request)
+      return listAudit(db, tenant, filter, { ...pageOf(request.query), order }, redactor.hashIn(tenant))
     },
   })
   app.route({

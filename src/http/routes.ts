@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { Administration } from '../administration.ts'
+import type { Redactor } from '../audit/redactor.ts'
 import type { SigningKeys } from '../authn/signing-key.ts'
 import type { Pdp } from '../pdp.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
@@ -26,6 +27,7 @@ export interface RouteParts extends OperationsParts {
   readonly snapshots: Snapshots
   readonly administration: Administration
   readonly db: Kysely<Database>
+  readonly redactor: Redactor
   readonly signingKeys: SigningKeys
   readonly publicUrl: string
   /** ms since the epoch. */
@@ -57,7 +59,7 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     tenantRoutes(guarded, administration)
     settingsRoutes(guarded, administration)
     apiKeyRoutes(guarded, administration)
-    auditRoutes(guarded, parts.db)
+    auditRoutes(guarded, parts)
     await guarded.register(async (bulk: App) => bulkRoutes(bulk, administration))
     await guarded.register(async (bundles: App) => bundleRoutes(bundles, administration))
   })

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
 import { type Administration, createAdministration, type Write } from '../../src/administration.ts'
+import { Redactor } from '../../src/audit/redactor.ts'
 import { Failure, type FailureCode } from '../../src/failure.ts'
 import type { Database } from '../../src/store/schema.ts'
 import { freshDatabase } from '../support/database.ts'
@@ -52,6 +53,7 @@ export async function openBench(): Promise<Bench> {
       bench.waited.push({ tenant, revision })
     },
     clock: () => bench.now,
+    redactor: new Redactor(Buffer.alloc(32, 7)),
     warn: (error) => bench.warnings.push(error),
   })
   return Object.assign(bench, { administration })

@@ -1,5 +1,6 @@
 import { readBundle } from '../../src/administration/bundle.ts'
 import { type Administration, createAdministration } from '../../src/administration.ts'
+import { Redactor } from '../../src/audit/redactor.ts'
 import type { Bundle } from '../../src/policy/model.ts'
 import type { TestService } from './service.ts'
 
@@ -17,6 +18,7 @@ export async function filling({ database: { db } }: TestService) {
     announce: async () => undefined,
     applied: async () => undefined,
     clock: () => new Date(),
+    redactor: new Redactor(Buffer.alloc(32)),
     warn: (error) => {
       throw error
     },
