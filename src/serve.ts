@@ -19,7 +19,7 @@ import { auditStore } from './store/audit-log.ts'
 import { bootstrap } from './store/bootstrap.ts'
 import { clockSkew } from './store/clock.ts'
 import { openDataDirectory } from './store/data-directory.ts'
-import { checkConnection, type OpenDatabase, openDatabase } from './store/database.ts'
+import { checkConnection, type DatabaseOptions, type OpenDatabase, openDatabase } from './store/database.ts'
 import { startEmbedded } from './store/embedded.ts'
 import { mayMigrate, migrate, pendingMigrations } from './store/migrate.ts'
 import { outboxStore } from './store/outbox.ts'
@@ -36,6 +36,9 @@ export interface Service {
 }
 
 const FACT_CONNECTIONS = 4
+const READING_CONNECTIONS = 3
+/** What may be asked of the audit at once: counting a day of a busy tenant. */
+const READING_QUERY_MS = 10_000
 const CLOSE_MS = 3_000
 const SHIP_MS = 2_500
 /** A batch takes a fraction of it; a connection that hangs is given up after it, and shipping goes on. */
@@ -64,6 +67,9 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   const database = openPool('verdict', url, config.poolSize, logger, opened)
   // Writers of a busy tenant wait for each other with a connection in hand: what decisions need does not queue there.
   const facts = openPool('verdict facts', url, FACT_CONNECTIONS, logger, opened)
+  const reading = openPool('verdict reading', url, READING_CONNECTIONS, logger, opened, {
+    queryTimeout: READING_QUERY_MS,
+  })
   await checkConnection(database.db)
   await bringSchemaUpToDate(database, url)
   await bootstrap(database.db, keys, () => new Date(clock()))
@@ -101,6 +107,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
     administration,
     metrics,
     db: database.db,
+    reading: reading.db,
     redactor,
     signingKeys: await openSigningKeys(database.db, keys.masterKey),
     publicUrl: config.publicUrl,
@@ -147,9 +154,16 @@ function userOf(url: string): string {
   return decodeURIComponent(new URL(url).username)
 }
 
-function openPool(name: string, url: string, size: number, logger: Logger, opened: Opened): OpenDatabase {
+function openPool(
+  name: string,
+  url: string,
+  size: number,
+  logger: Logger,
+  opened: Opened,
+  timing: Pick<DatabaseOptions, 'queryTimeout'> = {},
+): OpenDatabase {
   const onIdleError = (error: Error) => logger.warn({ err: error }, 'a connection to Postgres was lost')
-  const database = openDatabase({ url, name, size, onIdleError })
+  const database = openDatabase({ url, name, size, onIdleError, ...timing })
   opened.add(name, () => database.close())
   return database
 }

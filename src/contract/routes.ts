@@ -1,4 +1,5 @@
 import * as audit from './audit.ts'
+import * as auditReading from './audit-reading.ts'
 import * as authenticate from './authenticate.ts'
 import * as authorize from './authorize.ts'
 import * as bundle from './bundle.ts'
@@ -60,6 +61,8 @@ export const ROUTES: readonly Route[] = [
   entities.listChanges,
   audit.listAudit,
   audit.getAudit,
+  auditReading.exportAudit,
+  auditReading.auditStats,
   tenants.getSettings,
   tenants.putSettings,
   tenants.listApiKeys,

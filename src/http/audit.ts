@@ -5,6 +5,7 @@ import { pageOf } from '../contract/common.ts'
 import { Failure } from '../failure.ts'
 import { getAudit, listAudit } from '../store/audit.ts'
 import type { Database } from '../store/schema.ts'
+import { filterOf } from './audit-query.ts'
 import { readOf } from './guard.ts'
 import type { App } from './server.ts'
 
@@ -17,10 +18,9 @@ export function auditRoutes(app: App, { db, redactor }: AuditParts): void {
   app.route({
     ...contract.listAudit,
     handler: (request) => {
-      const { limit: _limit, cursor: _cursor, order = 'desc', decision, ...rest } = request.query
-      const filter = { ...rest, ...(decision !== undefined && { decision: decision === 'true' }) }
       const { tenant } = readOf(request)
-      return listAudit(db, tenant, filter, { ...pageOf(request.query), order }, redactor.hashIn(tenant))
+      const page = { ...pageOf(request.query), order: request.query.order ?? 'desc' }
+      return listAudit(db, tenant, filterOf(request.query), page, redactor.hashIn(tenant))
     },
   })
   app.route({

@@ -7,6 +7,8 @@ import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { Database } from '../store/schema.ts'
 import { accessTokens } from './access-token.ts'
 import { auditRoutes } from './audit.ts'
+import { auditExportRoutes } from './audit-export.ts'
+import { auditStatsRoutes } from './audit-stats.ts'
 import { openAuthenticateRoutes, ownRoutes } from './authenticate.ts'
 import { type Authenticator, createAuthenticator } from './authenticator.ts'
 import { authorizeRoutes } from './authorize.ts'
@@ -27,6 +29,8 @@ export interface RouteParts extends OperationsParts {
   readonly snapshots: Snapshots
   readonly administration: Administration
   readonly db: Kysely<Database>
+  /** For questions about the audit that may take long. */
+  readonly reading: Kysely<Database>
   readonly redactor: Redactor
   readonly signingKeys: SigningKeys
   readonly publicUrl: string
@@ -60,6 +64,8 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     settingsRoutes(guarded, administration)
     apiKeyRoutes(guarded, administration)
     auditRoutes(guarded, parts)
+    auditExportRoutes(guarded, parts)
+    auditStatsRoutes(guarded, parts)
     await guarded.register(async (bulk: App) => bulkRoutes(bulk, administration))
     await guarded.register(async (bundles: App) => bundleRoutes(bundles, administration))
   })
