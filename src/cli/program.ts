@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import type { ApplyOptions } from './apply.ts'
+import { addAuditReading } from './audit/commands.ts'
 import type { ExportOptions } from './export.ts'
 import { applyHelp, checkHelp, exportHelp, programHelp, serveHelp, testHelp } from './help.ts'
 import { EXIT, type Io } from './io.ts'
@@ -94,6 +95,9 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .action(async (paths: string[], options: TestOptions) =>
       ended(await (await import('./test.ts')).testPolicies(paths, options, io)),
     )
+
+  const audit = program.command('audit').description('read the audit trail of a running Verdict')
+  addAuditReading(audit, server, io, ended)
 
   program
     .command('openapi')
