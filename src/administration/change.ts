@@ -1,6 +1,7 @@
 import type { Transaction } from 'kysely'
 import { Failure } from '../failure.ts'
 import type { PolicyChange } from '../policy/change.ts'
+import { inForce } from '../policy/model.ts'
 import type { VagueRules } from '../policy/vague-rules.ts'
 import { appendChange } from '../store/changes.ts'
 import { isLockTimeout } from '../store/database.ts'
@@ -8,6 +9,7 @@ import type { Stamp } from '../store/documents.ts'
 import { type IdempotencyKey, keepAnswer, type StoredAnswer, storedAnswer } from '../store/idempotency.ts'
 import { owe } from '../store/outbox.ts'
 import type { Database } from '../store/schema.ts'
+import { getSettings } from '../store/settings.ts'
 import { lockTenant, type Tenant } from '../store/tenants.ts'
 import { checkAuthority } from './authority.ts'
 import { recordsOf } from './record.ts'
@@ -105,7 +107,10 @@ async function makeRevision(
   await checkAuthority(trx, write, changes, at)
   await appendChange(trx, { tenant, actor: write.caller.subject, reason: write.reason, at, changes })
   const records: OwedRecord[] = []
-  for (const event of recordsOf(write, id, changes, stamp)) {
+  for (const made of recordsOf(write, id, changes, stamp)) {
+    // As the settings of this very revision say, where it is settings that were changed.
+    const stored = await getSettings(trx, made.tenant)
+    const event = parts.redactor.event(made, inForce(stored?.document ?? null))
     records.push({ tenant: event.tenant, id: event.id, text: await owe(trx, parts.writer, event) })
   }
   return records

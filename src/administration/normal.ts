@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import {
   type Assignment,
-  DEFAULT_SETTINGS,
   type Entity,
   type EntityType,
+  inForce,
   type Permission,
   type Policy,
   type Role,
@@ -17,7 +17,7 @@ import {
  */
 
 export function normalSettings(settings: Settings): Required<Settings> {
-  return { ...DEFAULT_SETTINGS, ...settings }
+  return inForce(settings)
 }
 
 export function normalType(type: EntityType): EntityType {

@@ -1,10 +1,11 @@
 import { DEFAULT_SETTINGS, type Settings } from '../policy/model.ts'
+import { checkSettings } from '../policy/parse.ts'
 import { getSettings, putSettings, type StoredSettings } from '../store/settings.ts'
 import { getTenant } from '../store/tenants.ts'
 import type { Change, Changer, Outcome } from './change.ts'
 import { normalSettings, same } from './normal.ts'
 import { checkPrecondition } from './precondition.ts'
-import { notFound } from './refusal.ts'
+import { notFound, refuse } from './refusal.ts'
 import type { Answer, Found, Parts, Read, Write } from './write.ts'
 
 export type ShownSettings = Required<Settings> & { readonly version: number; readonly updated_at: string }
@@ -23,7 +24,10 @@ export function settingsAdministration({ db }: Parts, change: Changer): Settings
       if (found === undefined) throw notFound('such tenant')
       return { body: shownSettings(found), version: found.version }
     },
-    put: (write, settings) => change(write, (at) => put(at, normalSettings(settings))),
+    async put(write, settings) {
+      refuse(checkSettings(settings))
+      return change(write, (at) => put(at, normalSettings(settings)))
+    },
   }
 }
 

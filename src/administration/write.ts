@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { Origin } from '../audit/event.ts'
+import type { Redactor } from '../audit/redactor.ts'
 import type { Caller } from '../authn/caller.ts'
 import type { PdpPermission } from '../policy/built-in.ts'
 import type { VagueRules } from '../policy/vague-rules.ts'
@@ -23,6 +24,7 @@ export interface Parts {
    */
   readonly vagueRules: (tenant: string, revision: number) => Promise<VagueRules>
   readonly clock: () => Date
+  readonly redactor: Redactor
   /** Told of a record that could not be appended now; the sweep of the outbox appends it later. */
   readonly warn: (error: unknown) => void
 }
@@ -50,6 +52,8 @@ export interface Read {
   readonly tenant: string
   /** An operator reads in another tenant: of its assignments, those of built-in roles only. */
   readonly acting?: boolean
+  /** The built-in roles that the reader holds for it. */
+  readonly roles?: readonly string[]
 }
 
 export interface Answer<T> {

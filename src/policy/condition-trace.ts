@@ -197,7 +197,7 @@ function seenValue(path: readonly string[], scope: Scope, show: Show): { value: 
   if (found === undefined) return { value: shown, altered: false }
   const value = show(path, found.value)
   const altered = value !== found.value
-  if (value === undefined) return { value: shown, altered }
+  if (value === undefined) return { value: { ...shown, hidden: true }, altered }
   const text = JSON.stringify(value) ?? ''
   if (text.length <= LONGEST) return { value: { ...shown, value }, altered }
   return { value: { ...shown, value: text.slice(0, LONGEST), shortened: true }, altered }

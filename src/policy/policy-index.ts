@@ -3,7 +3,15 @@ import { CompiledPolicy, type CompiledRule } from './compiled-rule.ts'
 import { Compiler } from './compiler.ts'
 import { alwaysErrs, type Condition } from './condition.ts'
 import type { Key } from './key.ts'
-import { DEFAULT_SETTINGS, type EntityType, type Policy, type Role, type Rule, type Settings } from './model.ts'
+import {
+  DEFAULT_SETTINGS,
+  type EntityType,
+  inForce,
+  type Policy,
+  type Role,
+  type Rule,
+  type Settings,
+} from './model.ts'
 import { type PropertyCheck, propertyCheck } from './property-check.ts'
 import { RuleIndex } from './rule-index.ts'
 import { VagueRules } from './vague-rules.ts'
@@ -89,7 +97,7 @@ export class PolicyIndex {
 
   /** Takes what a change says of settings, types, policies, roles and rules; other kinds are none of its business. */
   apply(change: PolicyChange): void {
-    if (change.kind === 'settings') this.#settings = { ...DEFAULT_SETTINGS, ...change.after }
+    if (change.kind === 'settings') this.#settings = inForce(change.after)
     else if (change.kind === 'type') this.#putType(change.key.name, change.after)
     else if (change.kind === 'policy') this.#putPolicy(change.key.name, change.after)
     else if (change.kind === 'role') this.#putRole(change.key.name, change.after)

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
 import type { Parts } from '../../src/administration/write.ts'
 import { type Administration, createAdministration, type Write } from '../../src/administration.ts'
+import { Redactor } from '../../src/audit/redactor.ts'
 import { Failure, type FailureCode } from '../../src/failure.ts'
 import { PolicyIndex } from '../../src/policy/policy-index.ts'
 import type { Database } from '../../src/store/schema.ts'
@@ -62,6 +63,7 @@ export async function openBench(): Promise<Bench> {
     },
     vagueRules: async (tenant) => (await standing(db, tenant)).vague,
     clock: () => bench.now,
+    redactor: new Redactor(Buffer.alloc(32, 7)),
     warn: (error) => bench.warnings.push(error),
   }
   const on = (given: Kysely<Database>) => createAdministration({ db: given, ...parts })

@@ -1,5 +1,6 @@
 import { readBundle } from '../../src/administration/bundle.ts'
 import { type Administration, createAdministration } from '../../src/administration.ts'
+import { Redactor } from '../../src/audit/redactor.ts'
 import type { Bundle } from '../../src/policy/model.ts'
 import { VagueRules } from '../../src/policy/vague-rules.ts'
 import type { TestService } from './service.ts'
@@ -19,6 +20,7 @@ export async function filling({ database: { db } }: TestService) {
     applied: async () => true,
     vagueRules: async () => new VagueRules(),
     clock: () => new Date(),
+    redactor: new Redactor(Buffer.alloc(32)),
     warn: (error) => {
       throw error
     },
