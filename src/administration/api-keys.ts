@@ -32,7 +32,7 @@ export interface ApiKeyAdministration {
 export function apiKeyAdministration({ db }: Parts, change: Changer): ApiKeyAdministration {
   return {
     async list({ tenant }, page) {
-      const { items, next_cursor } = await listApiKeys(db, tenant, page)
+      const { items, next_cursor } = await listApiKeys(db.of(tenant), tenant, page)
       return { items: items.map(shownApiKey), next_cursor }
     },
     create: (write, key) => change(write, (at) => create(at, key)),

@@ -33,7 +33,12 @@ export interface AssignmentAdministration {
 export function assignmentAdministration({ db }: Parts, change: Changer): AssignmentAdministration {
   return {
     async list({ tenant, acting }, filter, page) {
-      const { items, next_cursor } = await listAssignments(db, tenant, { ...filter, built_in: acting === true }, page)
+      const { items, next_cursor } = await listAssignments(
+        db.of(tenant),
+        tenant,
+        { ...filter, built_in: acting === true },
+        page,
+      )
       return { items: items.map(shownAssignment), next_cursor }
     },
     create: (write, assignment) => change(write, (at) => create(at, assignment)),

@@ -43,7 +43,7 @@ export function bundleAdministration({ db }: Parts, change: Changer): BundleAdmi
       // Nothing was written that could be late.
       return { ...answer, in_force: true }
     },
-    export: ({ tenant }, settings, take) => exportBundle(db, tenant, settings, take),
+    export: ({ tenant }, settings, take) => exportBundle(db.of(tenant), tenant, settings, take),
   }
 }
 

@@ -4,7 +4,7 @@ import type { PolicyChange } from '../policy/change.ts'
 import { inForce } from '../policy/model.ts'
 import type { VagueRules } from '../policy/vague-rules.ts'
 import { appendChange } from '../store/changes.ts'
-import { isLockTimeout } from '../store/database.ts'
+import { inTenant, isLockTimeout } from '../store/database.ts'
 import type { Stamp } from '../store/documents.ts'
 import { type IdempotencyKey, keepAnswer, type StoredAnswer, storedAnswer } from '../store/idempotency.ts'
 import { owe } from '../store/outbox.ts'
@@ -63,7 +63,10 @@ export function changer(parts: Parts): Changer {
   const turns = new Turns()
   return async (write, work) => {
     const { answer, records, changes } = await turns.take(write.tenant, () =>
-      parts.db.transaction().execute((trx) => perform(parts, trx, write, work)),
+      parts.db
+        .of(write.tenant)
+        .transaction()
+        .execute((trx) => perform(parts, trx, write, work)),
     )
     for (const record of records) await announce(parts, record)
     return { ...answer, in_force: await parts.applied(write.tenant, answer.revision, changes) }
@@ -109,9 +112,12 @@ async function makeRevision(
   const records: OwedRecord[] = []
   for (const made of recordsOf(write, id, changes, stamp)) {
     // As the settings of this very revision say, where it is settings that were changed.
-    const stored = await getSettings(trx, made.tenant)
-    const event = parts.redactor.event(made, inForce(stored?.document ?? null))
-    records.push({ tenant: event.tenant, id: event.id, text: await owe(trx, parts.writer, event) })
+    const record = await inTenant(trx, made.tenant, tenant, async () => {
+      const stored = await getSettings(trx, made.tenant)
+      const event = parts.redactor.event(made, inForce(stored?.document ?? null))
+      return { tenant: event.tenant, id: event.id, text: await owe(trx, parts.writer, event) }
+    })
+    records.push(record)
   }
   return records
 }

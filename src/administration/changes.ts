@@ -19,13 +19,13 @@ export interface ChangeLog {
 export function changeLog({ db, redactor }: Parts): ChangeLog {
   async function redactionFor(tenant: string, roles: readonly string[]) {
     if (mayReadEntities(roles)) return undefined
-    return redactor.of(tenant, inForce((await getSettings(db, tenant))?.document ?? null))
+    return redactor.of(tenant, inForce((await getSettings(db.of(tenant), tenant))?.document ?? null))
   }
 
   return {
     async list({ tenant, roles = [] }, afterRevision, page) {
       const redaction = await redactionFor(tenant, roles)
-      const { items, next_cursor } = await listChanges(db, tenant, afterRevision, page)
+      const { items, next_cursor } = await listChanges(db.of(tenant), tenant, afterRevision, page)
       const seen = redaction === undefined ? items : items.map((row) => redactedChange(row, redaction))
       return { items: seen.map((row) => ({ ...row, at: row.at.toISOString() })), next_cursor }
     },

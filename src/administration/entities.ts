@@ -41,11 +41,11 @@ export interface EntityAdministration {
 export function entityAdministration({ db }: Parts, change: Changer): EntityAdministration {
   return {
     async list({ tenant }, filter, page) {
-      const { items, next_cursor } = await listEntities(db, tenant, filter, page)
+      const { items, next_cursor } = await listEntities(db.of(tenant), tenant, filter, page)
       return { items: items.map(shown), next_cursor }
     },
     async get({ tenant }, ref) {
-      const [found] = await getEntities(db, tenant, [ref])
+      const [found] = await getEntities(db.of(tenant), tenant, [ref])
       if (found === undefined) throw notFound(`entity ${shownRef(ref)}`)
       return { body: shown(found), version: found.version }
     },

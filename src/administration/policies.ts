@@ -25,11 +25,12 @@ export interface PolicyAdministration {
 export function policyAdministration({ db }: Parts, change: Changer): PolicyAdministration {
   return {
     async list({ tenant }, page) {
-      const { items, next_cursor } = await listPolicies(db, tenant, DEFAULTS, page)
+      const { items, next_cursor } = await listPolicies(db.of(tenant), tenant, DEFAULTS, page)
       return { items: items.map(shownPolicy), next_cursor }
     },
     async get({ tenant }, name) {
-      const found = (await policies.get(db, tenant, name)) ?? unset(name, (await getTenant(db, tenant))?.created_at)
+      const found =
+        (await policies.get(db.of(tenant), tenant, name)) ?? unset(name, (await getTenant(db, tenant))?.created_at)
       if (found === undefined) throw notFound(`policy ${name}`)
       return { body: shownPolicy(found), version: found.version }
     },

@@ -31,17 +31,18 @@ export interface RoleAdministration {
 export function roleAdministration({ db }: Parts, change: Changer): RoleAdministration {
   return {
     async list({ tenant }, page) {
-      const { items, next_cursor } = await roles.list(db, tenant, page)
+      const { items, next_cursor } = await roles.list(db.of(tenant), tenant, page)
       return { items: items.map((role) => shown({ ...role, document: normalRole(role.document) })), next_cursor }
     },
     async get({ tenant }, name) {
-      const found = await roles.get(db, tenant, name)
+      const found = await roles.get(db.of(tenant), tenant, name)
       if (found === undefined) throw notFound(`role ${name}`)
       return { body: shown({ ...found, document: normalRole(found.document) }), version: found.version }
     },
     async members({ tenant }, name, page) {
-      if (!isBuiltInRole(name) && (await roles.get(db, tenant, name)) === undefined) throw notFound(`role ${name}`)
-      const { items, next_cursor } = await listAssignments(db, tenant, { role: name }, page)
+      if (!isBuiltInRole(name) && (await roles.get(db.of(tenant), tenant, name)) === undefined)
+        throw notFound(`role ${name}`)
+      const { items, next_cursor } = await listAssignments(db.of(tenant), tenant, { role: name }, page)
       return { items: items.map(shownAssignment), next_cursor }
     },
     create: (write, role) => change(write, (at) => createDocument(ROLE, at, role)),

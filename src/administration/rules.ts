@@ -29,11 +29,11 @@ export interface RuleAdministration {
 export function ruleAdministration({ db }: Parts, change: Changer): RuleAdministration {
   return {
     async list({ tenant }, filter, page) {
-      const { items, next_cursor } = await listRules(db, tenant, filter, page)
+      const { items, next_cursor } = await listRules(db.of(tenant), tenant, filter, page)
       return { items: items.map((rule) => shown({ ...rule, document: normalRule(rule.document) })), next_cursor }
     },
     async get({ tenant }, name) {
-      const found = await rules.get(db, tenant, name)
+      const found = await rules.get(db.of(tenant), tenant, name)
       if (found === undefined) throw notFound(`rule ${name}`)
       return { body: shown({ ...found, document: normalRule(found.document) }), version: found.version }
     },

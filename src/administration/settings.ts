@@ -20,7 +20,7 @@ export interface SettingsAdministration {
 export function settingsAdministration({ db }: Parts, change: Changer): SettingsAdministration {
   return {
     async get({ tenant }) {
-      const found = (await getSettings(db, tenant)) ?? unset((await getTenant(db, tenant))?.created_at)
+      const found = (await getSettings(db.of(tenant), tenant)) ?? unset((await getTenant(db, tenant))?.created_at)
       if (found === undefined) throw notFound('such tenant')
       return { body: shownSettings(found), version: found.version }
     },

@@ -25,11 +25,11 @@ export interface TypeAdministration {
 export function typeAdministration({ db }: Parts, change: Changer): TypeAdministration {
   return {
     async list({ tenant }, page) {
-      const { items, next_cursor } = await types.list(db, tenant, page)
+      const { items, next_cursor } = await types.list(db.of(tenant), tenant, page)
       return { items: items.map((type) => shown({ ...type, document: normalType(type.document) })), next_cursor }
     },
     async get({ tenant }, name) {
-      const found = await types.get(db, tenant, name)
+      const found = await types.get(db.of(tenant), tenant, name)
       if (found === undefined) throw notFound(`type ${name}`)
       return { body: shown({ ...found, document: normalType(found.document) }), version: found.version }
     },

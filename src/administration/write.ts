@@ -1,14 +1,13 @@
-import type { Kysely } from 'kysely'
 import type { Origin } from '../audit/event.ts'
 import type { Redactor } from '../audit/redactor.ts'
 import type { Caller } from '../authn/caller.ts'
 import type { PdpPermission } from '../policy/built-in.ts'
 import type { VagueRules } from '../policy/vague-rules.ts'
-import type { Database } from '../store/schema.ts'
+import type { TenantDatabase } from '../store/database.ts'
 
 /** What administration is built of. */
 export interface Parts {
-  readonly db: Kysely<Database>
+  readonly db: TenantDatabase
   /** This process's log: it owes the records of changes to it. */
   readonly writer: string
   /** Appends a committed change's record (its event's exact text) to the log. */

@@ -2,14 +2,13 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Kysely } from 'kysely'
 import type { Redactor } from '../audit/redactor.ts'
 import * as contract from '../contract/audit-reading.ts'
 import { Failure } from '../failure.ts'
 import { type AuditRow, itemOf } from '../store/audit.ts'
 import { CURSOR_LENGTH, decodeAuditCursor, encodeAuditCursor } from '../store/audit-cursor.ts'
 import { AuditReading } from '../store/audit-export.ts'
-import type { Database } from '../store/schema.ts'
+import type { TenantDatabase } from '../store/database.ts'
 import { filterOf } from './audit-query.ts'
 import { CSV_HEAD, csvLine } from './csv.ts'
 import { readOf } from './guard.ts'
@@ -18,7 +17,7 @@ import type { App } from './server.ts'
 
 export interface AuditExportParts {
   /** For questions that may take long: their own connections. */
-  readonly reading: Kysely<Database>
+  readonly reading: TenantDatabase
   readonly redactor: Redactor
 }
 
@@ -64,7 +63,7 @@ export function auditExportRoutes(app: App, { reading: db, redactor }: AuditExpo
       const question = { tenant, filter: filterOf(request.query), hash: redactor.hashIn(tenant) }
       const after = cursor === undefined ? undefined : decodeAuditCursor(cursor, tenant)
       const asked = {
-        reading: new AuditReading(db, question, after),
+        reading: new AuditReading(db.of(tenant), question, after),
         followMs: Number(follow) * 1000,
         fromEnd: start === 'end' && after === undefined,
       }

@@ -9,6 +9,7 @@ import { Failure } from '../failure.ts'
 import { parseInstant } from '../policy/instant.ts'
 import { withEvidence } from '../store/audit-evidence.ts'
 import { auditKeys, listCheckpoints, proveConsistency, proveInclusion } from '../store/audit-proof.ts'
+import type { TenantDatabase } from '../store/database.ts'
 import type { Database } from '../store/schema.ts'
 import { readOf } from './guard.ts'
 import type { App } from './server.ts'
@@ -42,11 +43,12 @@ function lastOfEach(notes: readonly string[]): OutsideNote[] {
 }
 
 /** What proves the trail: to whoever has the public key, and for the tenant's own records. */
-export function auditProofRoutes(app: App, db: Kysely<Database>, verify: Verify): void {
+export function auditProofRoutes(app: App, db: TenantDatabase, verify: Verify): void {
   app.route({
     ...contract.getAuditProof,
     handler: async (request) => {
-      const proof = await proveInclusion(db, readOf(request).tenant, request.params.id)
+      const { tenant } = readOf(request)
+      const proof = await proveInclusion(db.of(tenant), tenant, request.params.id)
       if (proof === undefined) throw new Failure('not_found', 'there is no such audit record')
       return proof
     },

@@ -1,10 +1,9 @@
-import type { Kysely } from 'kysely'
 import type { Administration } from '../administration.ts'
 import type { Redactor } from '../audit/redactor.ts'
 import type { SigningKeys } from '../authn/signing-key.ts'
 import type { Pdp } from '../pdp.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
-import type { Database } from '../store/schema.ts'
+import type { TenantDatabase } from '../store/database.ts'
 import { accessTokens } from './access-token.ts'
 import { auditRoutes } from './audit.ts'
 import { auditExportRoutes } from './audit-export.ts'
@@ -29,10 +28,10 @@ export interface RouteParts extends OperationsParts {
   readonly pdp: Pdp
   readonly snapshots: Snapshots
   readonly administration: Administration
-  readonly db: Kysely<Database>
+  readonly db: TenantDatabase
   readonly verify: Verify
   /** For questions about the audit that may take long. */
-  readonly reading: Kysely<Database>
+  readonly reading: TenantDatabase
   readonly redactor: Redactor
   readonly signingKeys: SigningKeys
   readonly publicUrl: string

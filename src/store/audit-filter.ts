@@ -79,16 +79,17 @@ function formsOf(text: string, hash: Hash | undefined): string[] {
   return hash === undefined ? [text] : [text, hash(text)]
 }
 
+const HASHES = { subject_id: sql.ref('subject_hash'), resource_id: sql.ref('resource_hash') }
+
 /** Ids are looked up by a hash of them: an id can be too long for an index. */
-function idIs(column: 'subject_id' | 'resource_id', forms: readonly string[]): Condition {
+function idIs(column: keyof typeof HASHES, forms: readonly string[]): Condition {
   const [form] = forms
+  const [name, hash] = [sql.ref(column), HASHES[column]]
   if (forms.length === 1 && form !== undefined) {
-    const [name, hashed] = [sql.ref(column), sql`hashtextextended(${form}, 0)`]
-    return sql`(hashtextextended(${name}, 0) = ${hashed} and ${name} = ${form})`
+    return sql`(${hash} = hashtextextended(${form}, 0) and ${name} = ${form})`
   }
   const hashes = sql.join(forms.map((each) => sql`hashtextextended(${each}, 0)`))
-  const name = sql.ref(column)
-  return sql`(hashtextextended(${name}, 0) = any(array[${hashes}]) and ${name} = any(${forms}))`
+  return sql`(${hash} = any(array[${hashes}]) and ${name} = any(${forms}))`
 }
 
 // A type holds few colons, if any.

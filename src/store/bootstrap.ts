@@ -1,4 +1,4 @@
-import { type Kysely, sql, type Transaction } from 'kysely'
+import { sql, type Transaction } from 'kysely'
 import { v7 as uuidv7 } from 'uuid'
 import type { AuditEvent } from '../audit/event.ts'
 import { type ApiKeyParts, parseApiKey, secretHash } from '../authn/api-key.ts'
@@ -6,7 +6,7 @@ import { Failure } from '../failure.ts'
 import type { ApiKeyFacts, PolicyChange } from '../policy/change.ts'
 import { deleteApiKeys, getApiKey, insertApiKey } from './api-keys.ts'
 import { appendChange } from './changes.ts'
-import { isUnavailable } from './database.ts'
+import { isUnavailable, type TenantDatabase } from './database.ts'
 import type { Stamp } from './documents.ts'
 import { owe } from './outbox.ts'
 import type { Database } from './schema.ts'
@@ -44,12 +44,27 @@ const ADMIN: BootstrapKey = { variable: 'VERDICT_ADMIN_KEY', tenant: DEFAULT, su
  * replicas do it at once. Each write is a revision like any other, with its record in the outbox.
  * @returns whether this call found the database empty.
  */
-export async function bootstrap(db: Kysely<Database>, keys: BootstrapKeys, clock: () => Date): Promise<boolean> {
-  const made = await patiently(() => db.transaction().execute((trx) => makeTenants(trx, clock())))
-  await patiently(() => db.transaction().execute((trx) => settleKey(trx, ROOT, keys.rootKey, clock())))
+export async function bootstrap(db: TenantDatabase, keys: BootstrapKeys, clock: () => Date): Promise<boolean> {
+  const made = await patiently(() =>
+    db
+      .of(SYSTEM)
+      .transaction()
+      .execute((trx) => makeTenants(trx, clock())),
+  )
+  await patiently(() =>
+    db
+      .of(ROOT.tenant)
+      .transaction()
+      .execute((trx) => settleKey(trx, ROOT, keys.rootKey, clock())),
+  )
   const { adminKey } = keys
   if (adminKey !== undefined) {
-    await patiently(() => db.transaction().execute((trx) => settleKey(trx, ADMIN, adminKey, clock())))
+    await patiently(() =>
+      db
+        .of(ADMIN.tenant)
+        .transaction()
+        .execute((trx) => settleKey(trx, ADMIN, adminKey, clock())),
+    )
   }
   return made
 }

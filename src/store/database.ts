@@ -7,11 +7,14 @@ import {
   type PostgresPoolClient,
   type PostgresQueryResult,
   sql,
+  type Transaction,
 } from 'kysely'
+import { LRUCache } from 'lru-cache'
 import pg from 'pg'
 import { atMost } from '../audit/limit.ts'
 import { Failure } from '../failure.ts'
 import type { Database } from './schema.ts'
+import { ACROSS, checkedScope, type Scope, scopedBegin, scopedQuery } from './tenant-query.ts'
 
 export interface DatabaseOptions {
   readonly url: string
@@ -32,7 +35,7 @@ export interface DatabaseOptions {
 }
 
 export interface OpenDatabase {
-  readonly db: Kysely<Database>
+  readonly db: TenantDatabase
   /** For figures about the pool; queries go through `db`, whose connections heal. */
   readonly pool: pg.Pool
   /** Says goodbye to the server; one that does not answer is left after a moment, with what it was asked. */
@@ -68,7 +71,7 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
   pool.on('error', (error) => pool.ending || options.onIdleError?.(error))
   // Nor may one that is in use: its query fails, and besides the client emits what broke it.
   pool.on('connect', (client) => client.on('error', () => undefined))
-  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool: new HealingPool(pool) }) })
+  const db = new TenantDatabase(new HealingPool(pool))
   return {
     db,
     pool,
@@ -78,6 +81,55 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
       for (const socket of sockets) socket.destroy()
       await ending
     },
+  }
+}
+
+/** Does one thing in another tenant than the transaction is for, and then goes on in its own. */
+export async function inTenant<T>(
+  trx: Transaction<Database>,
+  tenant: string,
+  own: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (tenant === own) return work()
+  await sql`select set_config('verdict.tenant', ${checkedScope(tenant)}, true)`.execute(trx)
+  const done = await work()
+  await sql`select set_config('verdict.tenant', ${checkedScope(own)}, true)`.execute(trx)
+  return done
+}
+
+const SCOPES_KEPT = 1_000
+
+/**
+ * The database, in which no row of any tenant is to be seen (row-level security, `migrations/0008_walls.sql`): only
+ * tables that belong to the whole deployment. What is a tenant's is asked for `of` that tenant; a statement that forgets
+ * to say which tenant's rows it means then finds no other's.
+ */
+export class TenantDatabase extends Kysely<Database> {
+  readonly #pool: HealingPool
+  readonly #scoped = new LRUCache<Scope, Kysely<Database>>({ max: SCOPES_KEPT })
+
+  constructor(pool: HealingPool) {
+    super({ dialect: new PostgresDialect({ pool }) })
+    this.#pool = pool
+  }
+
+  /** With the rows of this tenant. */
+  of(tenant: string): Kysely<Database> {
+    return this.#of(tenant)
+  }
+
+  /** With the audit of all tenants, and nothing else of theirs: for what ships, seals, verifies and prunes it. */
+  get across(): Kysely<Database> {
+    return this.#of(ACROSS)
+  }
+
+  #of(scope: Scope): Kysely<Database> {
+    const known = this.#scoped.get(scope)
+    if (known !== undefined) return known
+    const made = new Kysely<Database>({ dialect: new PostgresDialect({ pool: this.#pool.of(checkedScope(scope)) }) })
+    this.#scoped.set(scope, made)
+    return made
   }
 }
 
@@ -123,14 +175,21 @@ function reasonOf(error: unknown): string {
  */
 class HealingPool implements PostgresPool {
   readonly #pool: pg.Pool
+  readonly #scope: Scope | undefined
 
-  constructor(pool: pg.Pool) {
+  constructor(pool: pg.Pool, scope?: Scope) {
     this.#pool = pool
+    this.#scope = scope
+  }
+
+  /** The same connections, for a tenant. */
+  of(scope: Scope): HealingPool {
+    return new HealingPool(this.#pool, scope)
   }
 
   async connect(): Promise<PostgresPoolClient> {
     try {
-      return new Lease(await this.#pool.connect())
+      return new Lease(await this.#pool.connect(), this.#scope)
     } catch (error) {
       throw new Failure('store_unavailable', 'could not connect to the database', { cause: error, retryAfter: 1 })
     }
@@ -143,10 +202,13 @@ class HealingPool implements PostgresPool {
 
 class Lease implements PostgresPoolClient {
   readonly #client: pg.PoolClient
+  readonly #scope: Scope | undefined
+  #inTransaction = false
   #broken: Failure | undefined
 
-  constructor(client: pg.PoolClient) {
+  constructor(client: pg.PoolClient, scope: Scope | undefined) {
     this.#client = client
+    this.#scope = scope
   }
 
   query<R>(text: string, values: readonly unknown[]): Promise<PostgresQueryResult<R>>
@@ -159,7 +221,7 @@ class Lease implements PostgresPoolClient {
   async #run(text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
     if (this.#broken !== undefined) throw this.#broken
     try {
-      return await this.#client.query(text, [...values])
+      return await this.#send(text, [...values])
     } catch (cause) {
       if (!isOutage(cause)) throw cause
       const failure = new Failure('store_unavailable', 'the database did not answer', { cause, retryAfter: 1 })
@@ -168,10 +230,21 @@ class Lease implements PostgresPoolClient {
     }
   }
 
+  /** A transaction is told at its beginning whom it is for, any other statement on its way. */
+  async #send(text: string, values: unknown[]): Promise<pg.QueryResult> {
+    if (this.#scope === undefined || this.#inTransaction) return this.#client.query(text, values)
+    if (!BEGIN.test(text)) return scopedQuery(this.#client, this.#scope, text, values)
+    this.#inTransaction = true
+    return this.#client.query(scopedBegin(text, this.#scope))
+  }
+
   release(): void {
     this.#client.release(this.#broken)
   }
 }
+
+// As Kysely begins one: a lease is taken for a transaction, or for a statement.
+const BEGIN = /^(?:begin|start transaction)\b/
 
 /** Whether it is the database that is away, hung or overloaded, and not the statement that is wrong. */
 export function isUnavailable(error: unknown): boolean {

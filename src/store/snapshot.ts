@@ -13,6 +13,7 @@ import type {
   StoredEntity,
   TenantRevision,
 } from '../snapshot/source.ts'
+import type { TenantDatabase } from './database.ts'
 import { entityColumns, joinEntity } from './entity-nodes.ts'
 import { limited } from './limited.ts'
 import type { Database } from './schema.ts'
@@ -22,18 +23,19 @@ import { fits, readEntities, readPolicy } from './tenant-pages.ts'
 const PAGES_AT_A_TIME = 2
 
 /** Tenants, as they stand in Postgres. */
-export function snapshotSource(db: Kysely<Database>): Source {
+export function snapshotSource(db: TenantDatabase): Source {
   const paged = limited(PAGES_AT_A_TIME)
   return {
     standing: async (tenant) => (await revisions(db, [tenant]))[0],
-    policy: (tenant) => readPolicy(db, tenant, paged),
-    apiKeys: (tenant) => apiKeys(db, tenant),
-    fits: (tenant, room) => fits(db, tenant, room, paged),
-    entities: (tenant) => readEntities(db, tenant, paged),
-    loadEntities: (tenant, refs) => loadEntities(db, tenant, refs),
+    policy: (tenant) => readPolicy(db.of(tenant), tenant, paged),
+    apiKeys: (tenant) => apiKeys(db.of(tenant), tenant),
+    fits: (tenant, room) => fits(db.of(tenant), tenant, room, paged),
+    entities: (tenant) => readEntities(db.of(tenant), tenant, paged),
+    loadEntities: (tenant, refs) => loadEntities(db.of(tenant), tenant, refs),
     revisions: (tenants) => revisions(db, tenants),
-    changesAfter: (tenant, revision, limit) => changesAfter(db, tenant, revision, limit),
-    changesOf: (tenant, revision, place, policy) => paged(() => changesOf(db, tenant, revision, place, policy)),
+    changesAfter: (tenant, revision, limit) => changesAfter(db.of(tenant), tenant, revision, limit),
+    changesOf: (tenant, revision, place, policy) =>
+      paged(() => changesOf(db.of(tenant), tenant, revision, place, policy)),
     tenantsOfApiKeys: (ids) => tenantsOfApiKeys(db, ids),
   }
 }

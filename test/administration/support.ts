@@ -5,6 +5,7 @@ import { type Administration, createAdministration, type Write } from '../../src
 import { Redactor } from '../../src/audit/redactor.ts'
 import { Failure, type FailureCode } from '../../src/failure.ts'
 import { PolicyIndex } from '../../src/policy/policy-index.ts'
+import type { TenantDatabase } from '../../src/store/database.ts'
 import type { Database } from '../../src/store/schema.ts'
 import { freshDatabase } from '../support/database.ts'
 
@@ -12,7 +13,7 @@ export const NO_ORIGIN = { ip: null, user_agent: null, request_id: null, trace_i
 export const FIRST_PAGE = { limit: 50 }
 
 export interface Bench {
-  readonly db: Kysely<Database>
+  readonly db: TenantDatabase
   readonly administration: Administration
   /** What was announced, in order. */
   readonly announced: { tenant: string; id: string; event: string }[]
@@ -23,7 +24,7 @@ export interface Bench {
   inForce: boolean
   readonly url: string
   /** The same administration over other connections. */
-  on(db: Kysely<Database>): Administration
+  on(db: TenantDatabase): Administration
   /** The clock; it can be set. */
   now: Date
   /** What announcing does instead of noting. */
@@ -66,7 +67,7 @@ export async function openBench(): Promise<Bench> {
     redactor: new Redactor(Buffer.alloc(32, 7)),
     warn: (error) => bench.warnings.push(error),
   }
-  const on = (given: Kysely<Database>) => createAdministration({ db: given, ...parts })
+  const on = (given: TenantDatabase) => createAdministration({ db: given, ...parts })
   return Object.assign(bench, { administration: on(db), on })
 }
 

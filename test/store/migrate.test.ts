@@ -175,15 +175,17 @@ describe("the service's role", () => {
     'alter table audit owner to current_user',
     'create schema mine',
   ])('may not: %s', async (statement) => {
-    await expect(sql.raw(statement).execute(fresh.db)).rejects.toMatchObject({ code: '42501' })
+    await expect(sql.raw(statement).execute(fresh.service)).rejects.toMatchObject({ code: '42501' })
   })
 
   test('may not delete from a partition of the audit directly', async () => {
     const { rows } = await sql<{ name: string }>`
-      select inhrelid::regclass::text as name from pg_inherits where inhparent = 'audit'::regclass`.execute(fresh.db)
+      select inhrelid::regclass::text as name from pg_inherits where inhparent = 'audit'::regclass`.execute(
+      fresh.service,
+    )
     expect(rows.length).toBeGreaterThanOrEqual(4)
     for (const { name } of rows) {
-      await expect(sql`delete from ${sql.table(name)}`.execute(fresh.db)).rejects.toMatchObject({ code: '42501' })
+      await expect(sql`delete from ${sql.table(name)}`.execute(fresh.service)).rejects.toMatchObject({ code: '42501' })
     }
   })
 
@@ -191,8 +193,10 @@ describe("the service's role", () => {
     const writer = '01990000-0000-7000-8000-0000000000aa'
     const closed = '01990000-0000-7000-8000-0000000000bb'
     beforeAll(async () => {
-      await sql`insert into audit_writers (writer, position) values (${writer}, 7), (${closed}, 7)`.execute(fresh.db)
-      await sql`update audit_writers set closed_at = now() where writer = ${closed}`.execute(fresh.db)
+      await sql`insert into audit_writers (writer, position) values (${writer}, 7), (${closed}, 7)`.execute(
+        fresh.service,
+      )
+      await sql`update audit_writers set closed_at = now() where writer = ${closed}`.execute(fresh.service)
     })
 
     test.each([
@@ -203,21 +207,21 @@ describe("the service's role", () => {
       ['rename a writer', `update audit_writers set writer = gen_random_uuid() where writer = '${writer}'`],
       ['change when a writer began', `update audit_writers set started_at = 'epoch' where writer = '${writer}'`],
     ])('it may not: %s', async (_what, statement) => {
-      await expect(sql.raw(statement).execute(fresh.db)).rejects.toMatchObject({ code: '42501' })
+      await expect(sql.raw(statement).execute(fresh.service)).rejects.toMatchObject({ code: '42501' })
     })
 
     test('it may move it on', async () => {
       const { numAffectedRows } = await sql`
-        update audit_writers set position = 8 where writer = ${writer}`.execute(fresh.db)
+        update audit_writers set position = 8 where writer = ${writer}`.execute(fresh.service)
       expect(numAffectedRows).toBe(1n)
     })
   })
 
   test('may not migrate, and the owner may', async () => {
-    expect(await mayMigrate(fresh.db)).toBe(false)
+    expect(await mayMigrate(fresh.service)).toBe(false)
     expect(await mayMigrate(asOwner(fresh))).toBe(true)
     const empty = await emptyDatabase()
-    expect(await mayMigrate(empty.db)).toBe(false)
+    expect(await mayMigrate(empty.service)).toBe(false)
     expect(await mayMigrate(asOwner(empty))).toBe(true)
   })
 
@@ -225,9 +229,9 @@ describe("the service's role", () => {
     const other = await freshDatabase()
     onTestFinished(() => other.close())
     await sql`grant delete on audit to ${sql.id(serviceUser)}`.execute(asOwner(other))
-    await sql`delete from audit`.execute(other.db)
+    await sql`delete from audit`.execute(other.service)
     await migrate(other.ownerUrl, serviceUser)
-    await expect(sql`delete from audit`.execute(other.db)).rejects.toMatchObject({ code: '42501' })
+    await expect(sql`delete from audit`.execute(other.service)).rejects.toMatchObject({ code: '42501' })
   })
 })
 
@@ -247,14 +251,14 @@ describe('partitions of the audit', () => {
   }
 
   test('are made by the service for a month and the two after it', async () => {
-    await sql`select ensure_audit_partitions('2031-11-30T23:59:59Z')`.execute(fresh.db)
+    await sql`select ensure_audit_partitions('2031-11-30T23:59:59Z')`.execute(fresh.service)
     expect(await partitionOf('2031-11-01T00:00:00Z')).toBe('audit_2031_11')
     expect(await partitionOf('2031-12-31T23:59:59.999Z')).toBe('audit_2031_12')
     expect(await partitionOf('2032-01-01T00:00:00Z')).toBe('audit_2032_01')
   })
 
   test('follow months in UTC, whatever zone and date style a session has', async () => {
-    await fresh.db.transaction().execute(async (trx) => {
+    await fresh.service.transaction().execute(async (trx) => {
       await sql`set local timezone = 'Pacific/Kiritimati'; set local datestyle = 'SQL, DMY'`.execute(trx)
       await sql`select ensure_audit_partitions('2041-05-31T12:00:00Z')`.execute(trx)
     })
@@ -267,7 +271,7 @@ describe('partitions of the audit', () => {
 
   test('are not made for a month whose records stand in the default one, and the others still are', async () => {
     expect(await partitionOf('2051-03-05T00:00:00Z')).toBe('audit_default')
-    await sql`select ensure_audit_partitions('2051-02-01T00:00:00Z')`.execute(fresh.db)
+    await sql`select ensure_audit_partitions('2051-02-01T00:00:00Z')`.execute(fresh.service)
     expect(await partitionOf('2051-02-05T00:00:00Z')).toBe('audit_2051_02')
     expect(await partitionOf('2051-03-06T00:00:00Z')).toBe('audit_default')
     expect(await partitionOf('2051-04-05T00:00:00Z')).toBe('audit_2051_04')
@@ -275,12 +279,12 @@ describe('partitions of the audit', () => {
 
   test('are made once by replicas that do it at the same time', async () => {
     const made = sql`select ensure_audit_partitions('2061-01-01T00:00:00Z')`
-    await Promise.all(Array.from({ length: 4 }, () => made.execute(fresh.db)))
+    await Promise.all(Array.from({ length: 4 }, () => made.execute(fresh.service)))
     expect(await partitionOf('2061-01-01T00:00:00Z')).toBe('audit_2061_01')
   })
 
   test("are not faked by a caller's temporary tables", async () => {
-    await fresh.db.connection().execute(async (db) => {
+    await fresh.service.connection().execute(async (db) => {
       await sql`create temporary table audit_2071_01 ()`.execute(db)
       await sql`create temporary table audit (at timestamptz) partition by range (at)`.execute(db)
       await sql`select ensure_audit_partitions('2071-01-01T00:00:00Z')`.execute(db)

@@ -1,9 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import type { Kysely } from 'kysely'
 import pg from 'pg'
 import { inject } from 'vitest'
-import { openDatabase } from '../../src/store/database.ts'
-import type { Database } from '../../src/store/schema.ts'
+import { openDatabase, type TenantDatabase } from '../../src/store/database.ts'
 
 /** The run's Postgres, as the global setup made it. */
 export interface TestPostgres {
@@ -22,8 +20,13 @@ declare module 'vitest' {
 }
 
 export interface FreshDatabase {
-  /** As the service's restricted role. */
-  readonly db: Kysely<Database>
+  /**
+   * For tests to look at everything as the superuser, before whom no wall stands. What product code asks `of` a tenant,
+   * or `across` them, it asks as the service's restricted role.
+   */
+  readonly db: TenantDatabase
+  /** Wholly as the service's restricted role. */
+  readonly service: TenantDatabase
   readonly url: string
   readonly ownerUrl: string
   close(): Promise<void>
@@ -39,19 +42,18 @@ export async function freshDatabase(from: 'migrated' | 'empty' = 'migrated'): Pr
   const url = new URL(ownerUrl)
   url.username = serviceUser
   url.password = servicePassword
-  const { db, close } = openDatabase({
-    url: url.href,
-    name: 'verdict test',
-    size: 4,
-    queryTimeout: 10_000,
-    connectTimeout: 10_000,
-  })
+  const options = { name: 'verdict test', size: 4, queryTimeout: 10_000, connectTimeout: 10_000 }
+  const service = openDatabase({ url: url.href, ...options })
+  const owner = openDatabase({ url: ownerUrl.href, ...options })
+  owner.db.of = (tenant) => service.db.of(tenant)
+  Object.defineProperty(owner.db, 'across', { get: () => service.db.across })
   return {
-    db,
+    db: owner.db,
+    service: service.db,
     url: url.href,
     ownerUrl: ownerUrl.href,
     async close() {
-      await close()
+      await Promise.all([service.close(), owner.close()])
       await asAdmin(`drop database if exists ${name} with (force)`)
     },
   }
