@@ -207,9 +207,8 @@ async function openTrail(
 ): Promise<AuditTrail> {
   const writer = v7()
   const name = presenceOf(writer)
-  const database = openDatabase({ url, name, size: 2, queryTimeout: SHIPPING_QUERY_MS, isPresent: true })
-  opened.add('audit database', () => database.close())
-  const db = database.db.across
+  const { db, close } = openDatabase({ url, name, size: 2, queryTimeout: SHIPPING_QUERY_MS, isPresent: true })
+  opened.add('audit database', close)
   const sealing = await openSealing({ db, masterKey, dataDir, log: logger })
   opened.add('sealing', () => sealing.stop())
   const trail = await AuditTrail.open({
@@ -227,7 +226,7 @@ async function openTrail(
 /** Connections of its own: a verification holds one for as long as it takes. */
 function openVerification(url: string, dataDir: string, logger: Logger, opened: Opened): Verify {
   const { db } = openPool('verdict verify', url, VERIFICATIONS, logger, opened, { queryTimeout: VERIFY_QUERY_MS })
-  return verification(db.across, () => notesInFile(copiesFile(dataDir)))
+  return verification(db, () => notesInFile(copiesFile(dataDir)))
 }
 
 function administer(

@@ -47,11 +47,10 @@ export async function shipJournal(dir: string, { json }: ShipOptions, io: Io): P
 
 async function ship(
   { root, only, dataDir }: Place,
-  database: OpenDatabase,
+  { db }: OpenDatabase,
   masterKey: Buffer,
   io: Io,
 ): Promise<RecoveredLog[]> {
-  const db = database.db.across
   const present = await presentWriters(db)
   const alive = (await readdir(root)).filter((name) => present.has(name) && (only === undefined || name === only))
   if (alive.length > 0) {

@@ -27,7 +27,7 @@ export async function prune(options: PruneCommand, io: Io, given?: Checkpoints):
     const checkpoints = given ?? (await signedCheckpoints(database.db, masterKey ?? Buffer.alloc(0)))
     const outcomes = await withProgress(io, `pruning before ${before.toISOString()}`, () =>
       pruneAudit({
-        store: pruneStore(database.db.across),
+        store: pruneStore(database.db),
         checkpoints,
         before,
         withDefault: options.default === true,

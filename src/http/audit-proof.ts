@@ -1,5 +1,4 @@
 import type { FastifyRequest } from 'fastify'
-import type { Kysely } from 'kysely'
 import type { Finding } from '../audit/verify/findings.ts'
 import type { OutsideNote } from '../audit/verify/outside.ts'
 import { type TenantReport, type TenantScope, verifyTenant } from '../audit/verify/tenant.ts'
@@ -10,7 +9,6 @@ import { parseInstant } from '../policy/instant.ts'
 import { withEvidence } from '../store/audit-evidence.ts'
 import { auditKeys, listCheckpoints, proveConsistency, proveInclusion } from '../store/audit-proof.ts'
 import type { TenantDatabase } from '../store/database.ts'
-import type { Database } from '../store/schema.ts'
 import { readOf } from './guard.ts'
 import type { App } from './server.ts'
 
@@ -20,7 +18,7 @@ export type Verify = (scope: TenantScope, signal: AbortSignal) => Promise<Tenant
 export const VERIFICATIONS = 2
 
 /** @param outside the checkpoints that this machine keeps. They are read first: what is in them was stored before. */
-export function verification(db: Kysely<Database>, outside: () => Promise<readonly string[]>): Verify {
+export function verification(db: TenantDatabase, outside: () => Promise<readonly string[]>): Verify {
   let running = 0
   return async (scope, signal) => {
     if (running >= VERIFICATIONS) {

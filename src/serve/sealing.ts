@@ -1,14 +1,13 @@
-import type { Kysely } from 'kysely'
 import { CheckpointCopies, copiesFile } from '../audit/seal/copies.ts'
 import { type Sealing, startSealing } from '../audit/seal/sealing.ts'
 import type { Log } from '../audit/shipper.ts'
 import { listAuditKeys, openAuditSigner } from '../store/audit-keys.ts'
 import { auditStore } from '../store/audit-log.ts'
 import { sealStore } from '../store/audit-tree.ts'
-import type { Database } from '../store/schema.ts'
+import type { TenantDatabase } from '../store/database.ts'
 
 export interface SealingParts {
-  readonly db: Kysely<Database>
+  readonly db: TenantDatabase
   readonly masterKey: Buffer
   readonly dataDir: string
   readonly log: Log

@@ -1,4 +1,4 @@
-import { type Kysely, sql, type Transaction } from 'kysely'
+import { sql, type Transaction } from 'kysely'
 import type {
   Evidence,
   RecordScope,
@@ -10,6 +10,7 @@ import type {
 import type { StoredPrune } from '../audit/verify/pruned.ts'
 import { listAuditKeys } from './audit-keys.ts'
 import { readHashes } from './audit-tree.ts'
+import type { TenantDatabase } from './database.ts'
 import type { Database } from './schema.ts'
 
 /** A batch has 64 KiB of leaf hashes at most. */
@@ -22,8 +23,8 @@ const RECORDS_PAGE = 500
  * Looks at the audit as it is at one instant: what is written meanwhile is not seen, so that nothing on its way is
  * taken for missing. The transaction only reads, and holds up nobody.
  */
-export async function withEvidence<T>(db: Kysely<Database>, look: (evidence: Evidence) => Promise<T>): Promise<T> {
-  return db
+export async function withEvidence<T>(db: TenantDatabase, look: (evidence: Evidence) => Promise<T>): Promise<T> {
+  return db.across
     .transaction()
     .setIsolationLevel('repeatable read')
     .setAccessMode('read only')

@@ -86,9 +86,9 @@ function idIs(column: keyof typeof HASHES, forms: readonly string[]): Condition 
   const [form] = forms
   const [name, hash] = [sql.ref(column), HASHES[column]]
   if (forms.length === 1 && form !== undefined) {
-    return sql`(${hash} = hashtextextended(${form}, 0) and ${name} = ${form})`
+    return sql`(${hash} = hashtext(${form}) and ${name} = ${form})`
   }
-  const hashes = sql.join(forms.map((each) => sql`hashtextextended(${each}, 0)`))
+  const hashes = sql.join(forms.map((each) => sql`hashtext(${each})`))
   return sql`(${hash} = any(array[${hashes}]) and ${name} = any(${forms}))`
 }
 

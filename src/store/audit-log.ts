@@ -3,7 +3,7 @@ import type { RecordBatch } from '../audit/frame.ts'
 import { leafHashes } from '../audit/seal/leaves.ts'
 import type { AuditStore } from '../audit/shipper.ts'
 import { Failure } from '../failure.ts'
-import { sqlState } from './database.ts'
+import { sqlState, type TenantDatabase } from './database.ts'
 import type { Database } from './schema.ts'
 
 /** SQLSTATE classes of a value that can't be kept (22, 23) or that is too large for the server (54). */
@@ -25,7 +25,8 @@ export async function presentWriters(db: Kysely<Database>): Promise<ReadonlySet<
 }
 
 /** Where the shipper puts records, each exactly once. */
-export function auditStore(db: Kysely<Database>): AuditStore {
+export function auditStore(database: TenantDatabase): AuditStore {
+  const db = database.across
   return {
     async position(writer) {
       await sql`insert into audit_writers (writer) values (${writer}) on conflict do nothing`.execute(db)

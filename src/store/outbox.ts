@@ -1,6 +1,7 @@
-import { type Kysely, sql, type Transaction } from 'kysely'
+import { sql, type Transaction } from 'kysely'
 import { type AuditEvent, encodeEvent } from '../audit/event.ts'
 import type { OutboxStore, OwedEvent } from '../audit/outbox.ts'
+import type { TenantDatabase } from './database.ts'
 import type { Database } from './schema.ts'
 
 /**
@@ -13,7 +14,8 @@ export async function owe(trx: Transaction<Database>, writer: string | null, eve
   return text
 }
 
-export function outboxStore(db: Kysely<Database>): OutboxStore {
+export function outboxStore(database: TenantDatabase): OutboxStore {
+  const db = database.across
   return {
     async owed(writer, limit) {
       // Rows without a writer come from a process that keeps no log.

@@ -1,16 +1,16 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Kysely, sql } from 'kysely'
+import { sql } from 'kysely'
 import type { PrunedRange, PruneStore } from '../audit/prune.ts'
 import { Failure } from '../failure.ts'
-import { sqlState } from './database.ts'
-import type { Database } from './schema.ts'
+import { sqlState, type TenantDatabase } from './database.ts'
 
 /** Dropping a partition waits for whoever reads, and everybody else waits behind it: so in short spells. */
 const LOCK_MS = 500
 const PATIENCE_MS = 120_000
 
 /** Prunes through the one function that the pruning role may call. */
-export function pruneStore(db: Kysely<Database>): PruneStore {
+export function pruneStore(database: TenantDatabase): PruneStore {
+  const db = database.across
   return {
     async role() {
       const { rows } = await sql<{ role: string }>`select session_user::text as role`.execute(db)

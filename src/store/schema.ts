@@ -1,4 +1,4 @@
-import type { ColumnType, Generated, JSONColumnType } from 'kysely'
+import type { ColumnType, Generated, GeneratedAlways, JSONColumnType } from 'kysely'
 import type { EntityType, Policy, Properties, Role, Rule, Settings } from '../policy/model.ts'
 
 /** The tables, as `migrations/` makes them. `int8` arrives as a number, `timestamptz` as a Date, `bytea` as a Buffer. */
@@ -190,4 +190,6 @@ interface AuditTable {
   request_id: string | null
   trace_id: string | null
   record: Buffer
+  subject_hash: GeneratedAlways<number | null>
+  resource_hash: GeneratedAlways<number | null>
 }

@@ -8,7 +8,7 @@ import { copiesFile, notesIn } from '../../src/audit/seal/copies.ts'
 import { type TrailReport, verifyTrail } from '../../src/audit/verify/whole.ts'
 import { withEvidence } from '../../src/store/audit-evidence.ts'
 import { openDatabase } from '../../src/store/database.ts'
-import { asAdmin } from '../support/database.ts'
+import { AUDIT_COLUMNS, asAdmin } from '../support/database.ts'
 import { eventually, startService, type TestService } from '../support/service.ts'
 
 /**
@@ -196,9 +196,9 @@ const ATTACKS: readonly Attack[] = [
     does: (owner) =>
       rowsOf(
         owner.query(
-          `insert into audit select (jsonb_populate_record(a, jsonb_build_object(
+          `insert into audit (${AUDIT_COLUMNS}) select ${AUDIT_COLUMNS} from (select (jsonb_populate_record(a, jsonb_build_object(
              'id', gen_random_uuid(), 'seq', (select position from audit_writers w where w.writer = a.writer)))).*
-           from audit a where id = ${victim}`,
+           from audit a where id = ${victim}) forged`,
         ),
       ),
     alone: { integrity: ['foreign'], completeness: [] },
@@ -208,9 +208,9 @@ const ATTACKS: readonly Attack[] = [
     name: 'inserts a forged row with all that belongs to it but a signature',
     does: async (owner) => {
       const { rows } = await owner.query(
-        `insert into audit select (jsonb_populate_record(a, jsonb_build_object(
+        `insert into audit (${AUDIT_COLUMNS}) select ${AUDIT_COLUMNS} from (select (jsonb_populate_record(a, jsonb_build_object(
            'id', gen_random_uuid(), 'seq', (select position from audit_writers w where w.writer = a.writer)))).*
-         from audit a where id = ${victim} returning writer, seq, record`,
+         from audit a where id = ${victim}) forged returning writer, seq, record`,
       )
       const [{ writer, seq, record }] = rows
       await owner.query('update audit_writers set position = position + 1 where writer = $1', [writer])
@@ -229,8 +229,8 @@ const ATTACKS: readonly Attack[] = [
     does: (owner) =>
       rowsOf(
         owner.query(
-          `insert into audit select (jsonb_populate_record(a, jsonb_build_object('id', gen_random_uuid()))).*
-           from audit a where id = ${victim}`,
+          `insert into audit (${AUDIT_COLUMNS}) select ${AUDIT_COLUMNS} from (select (jsonb_populate_record(a, jsonb_build_object('id', gen_random_uuid()))).*
+           from audit a where id = ${victim}) forged`,
         ),
       ),
     alone: { integrity: ['column', 'doubled'], completeness: [] },

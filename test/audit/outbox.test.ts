@@ -1,4 +1,4 @@
-import type { Kysely, Transaction } from 'kysely'
+import type { Transaction } from 'kysely'
 import { v7 } from 'uuid'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { encodeEvent } from '../../src/audit/event.ts'
@@ -7,13 +7,14 @@ import { Outbox, type OutboxOptions, type OutboxStore } from '../../src/audit/ou
 import { recoverJournals } from '../../src/audit/recovery.ts'
 import { Shipper } from '../../src/audit/shipper.ts'
 import { auditStore } from '../../src/store/audit-log.ts'
+import type { TenantDatabase } from '../../src/store/database.ts'
 import { outboxStore, owe } from '../../src/store/outbox.ts'
 import type { Database } from '../../src/store/schema.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { event, keptLog, temporaryDirectory } from './support.ts'
 
 let database: FreshDatabase
-let db: Kysely<Database>
+let db: TenantDatabase
 beforeAll(async () => {
   database = await freshDatabase()
   db = database.db

@@ -1,13 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Kysely } from 'kysely'
 import { onTestFinished } from 'vitest'
 import { type AuditEvent, encodeEvent, eventId } from '../../src/audit/event.ts'
 import type { RecordBatch } from '../../src/audit/frame.ts'
 import type { Log } from '../../src/audit/shipper.ts'
 import { auditStore } from '../../src/store/audit-log.ts'
-import type { Database } from '../../src/store/schema.ts'
+import type { TenantDatabase } from '../../src/store/database.ts'
 
 /** An event of which a test states what it is about. */
 export function event(facts: Partial<AuditEvent> = {}): AuditEvent {
@@ -68,7 +67,7 @@ export function keptLog(): Log & { readonly messages: string[] } {
 }
 
 /** Records of a writer as its shipper would put them there, behind those that it has put there before. */
-export async function ship(db: Kysely<Database>, writer: string, events: readonly AuditEvent[]): Promise<void> {
+export async function ship(db: TenantDatabase, writer: string, events: readonly AuditEvent[]): Promise<void> {
   const store = auditStore(db)
   const { position } = await store.position(writer)
   const texts = events.map((one, place) => `${encodeEvent(one).slice(0, -1)},"tenant_seq":${position + place + 1}}`)

@@ -59,6 +59,10 @@ export async function freshDatabase(from: 'migrated' | 'empty' = 'migrated'): Pr
   }
 }
 
+/** The columns of `audit` that are written; the others are made of them. */
+export const AUDIT_COLUMNS = `tenant_id, at, id, writer, seq, type, actor_type, actor_id, subject_type, subject_id, action,
+  resource_type, resource_id, decision, reason, rules, ip, request_id, trace_id, record`
+
 /** One statement on the server, as the one who may make and drop databases and roles. */
 export async function asAdmin(statement: string): Promise<void> {
   const admin = new pg.Client({ connectionString: inject('postgres').adminUrl })
