@@ -10,6 +10,8 @@ export interface RouteConfig {
   readonly permission: PdpPermission | 'caller' | 'anyone'
   /** An operator may call it in another tenant, with `Verdict-Tenant`. */
   readonly acting?: boolean
+  /** A call of it leaves no record: it tells what anybody may know, and nothing of a tenant. */
+  readonly unaudited?: true
   /** A suspended tenant's callers get an answer (a deny) instead of a 403. */
   readonly suspended?: 'answers'
 }
