@@ -27,6 +27,8 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
   readonly #held: RoleNode[] = []
   // Roles that are held, but that no rule and no role names.
   #unnamed: string[] | undefined
+  // Roles that are given, but that are in doubt.
+  #doubted: RoleNode[] | undefined
   #rolesErred = false
   #roles: readonly string[] | undefined
   #scope: Scope | undefined
@@ -106,6 +108,8 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
   }
 
   #effective(stored: Properties, { type, properties }: AccessRequest['subject']): Properties {
+    if (this.#index.isInDoubt(type, properties !== undefined))
+      throw new Fault(`the properties of ${type} cannot be told`)
     const precedence = this.#index.settings.attribute_precedence
     return effectiveProperties(stored, properties, precedence, this.#index.protectedProperties(type))
   }
@@ -121,7 +125,7 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
     for (const assignment of subject.assignments) {
       if (standingOf(assignment, resource, this.now) === 'in_force') this.#assign(assignment.role)
     }
-    if (roles.derived > 0) this.#derive()
+    if (roles.derived > 0 || roles.doubted.size > 0) this.#derive()
   }
 
   #assign(name: string): void {
@@ -132,7 +136,9 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
   }
 
   #hold(role: RoleNode): void {
-    this.#reach(role, this.#held)
+    if (!role.inDoubt) this.#reach(role, this.#held)
+    else if (this.#doubted === undefined) this.#doubted = [role]
+    else this.#doubted.push(role)
   }
 
   /** Marks a role and all that it inherits as held. */
@@ -148,11 +154,17 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
   /** Derived roles, from what is held to what follows. `#held` grows only afterwards: their conditions read it. */
   #derive(): void {
     const reached = [...this.#held]
-    const erred: RoleNode[] = []
+    const erred: RoleNode[] = this.#inDoubt()
+    this.#rolesErred = erred.length > 0
     for (const role of reached) {
+      for (const base of role.inherits) if (base.inDoubt) erred.push(base)
       for (const derived of role.derives) {
         if (derived.key.heldAt === this.at || derived.derivedAt === this.at) continue
         derived.derivedAt = this.at
+        if (derived.inDoubt) {
+          erred.push(derived)
+          continue
+        }
         const holds = derived.derivation && this.holds(derived.derivation.condition)
         if (holds === true) this.#reach(derived, reached)
         else if (holds === undefined) erred.push(derived)
@@ -163,19 +175,34 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
     this.#roles = undefined
   }
 
+  /** The roles in doubt that the subject may hold: given, inherited by what is held, or held by nobody knows whom. */
+  #inDoubt(): RoleNode[] {
+    const { doubted } = this.#index.shared.roles
+    const roles = this.#doubted ?? []
+    if (doubted.size === 0) return roles
+    for (const role of doubted) if (role.doubt?.holders === true) roles.push(role)
+    for (const role of this.#held) for (const base of role.inherits) if (base.inDoubt) roles.push(base)
+    return roles
+  }
+
   /** What inherits an error is in error too: the roles of the role that erred, and those derived from it. */
   #spreadError(erred: RoleNode[]): void {
     for (const role of erred) {
       if (role.key.heldAt === this.at) continue
-      for (const unsure of this.#index.shared.roles.closure(role)) {
-        const { key } = unsure
-        if (key.heldAt === this.at || key.erredAt === this.at) continue
-        key.erredAt = this.at
-        this.#rolesErred = true
-        if (key.users > 0) this.subjectKeys.push(key)
-        for (const derived of unsure.derives) if (derived.derivedAt !== this.at) erred.push(derived)
-      }
+      for (const unsure of this.#index.shared.roles.closure(role)) this.#doubt(unsure, erred)
     }
+  }
+
+  #doubt(role: RoleNode, erred: RoleNode[]): void {
+    const { key } = role
+    if (key.heldAt === this.at || key.erredAt === this.at) return
+    key.erredAt = this.at
+    this.#rolesErred = true
+    if (key.users > 0) this.subjectKeys.push(key)
+    for (const derived of role.derives) if (derived.derivedAt !== this.at) erred.push(derived)
+    for (const base of role.inherits) if (base.inDoubt) erred.push(base)
+    // It may inherit any.
+    if (role.doubt?.inherits === true) for (const any of this.#index.shared.roles.all) erred.push(any)
   }
 }
 
