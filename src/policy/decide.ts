@@ -73,7 +73,7 @@ function mayApply(rule: CompiledRule, question: Question): boolean {
   const { validity } = rule
   if (validity !== undefined && (question.now < validity.from || question.now >= validity.until)) return false
   const holds = rule.condition === undefined ? true : question.holds(rule.condition)
-  rule.erred = holds === undefined || rule.subjectErred
+  rule.erred = holds === undefined || rule.subjectErred || rule.policy.inDoubt
   return holds !== false
 }
 

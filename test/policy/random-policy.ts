@@ -177,14 +177,16 @@ export class RandomPolicy {
 
   role(): Role {
     const dice = this.#dice
+    const name = dice.one(ROLES)
+    // A cycle is refused when it is written: roles build on those after them alone.
+    const bases = ROLES.filter((other) => other > name)
+    const base = () => bases[dice.below(bases.length)] ?? name
+    const some = (least: number) => [...new Set(dice.some(2, base, least))]
     return present<Role>({
-      name: dice.one(ROLES),
-      inherits: dice.maybe(2, () => [...new Set(dice.some(2, () => dice.one(ROLES)))]),
+      name,
+      inherits: bases.length === 0 ? undefined : dice.maybe(2, () => some(0)),
       permissions: dice.maybe(2, () => dice.some(2, () => this.#permission())),
-      derived: dice.maybe(3, () => ({
-        from: [...new Set(dice.some(2, () => dice.one(ROLES), 1))],
-        condition: this.#condition(),
-      })),
+      derived: bases.length === 0 ? undefined : dice.maybe(3, () => ({ from: some(1), condition: this.#condition() })),
     })
   }
 
@@ -206,7 +208,7 @@ export class RandomPolicy {
   type(): EntityType {
     return {
       name: this.#dice.one(['user', 'doc']),
-      protected_properties: this.#dice.some(2, () => this.#dice.one(['owner', 'level'])),
+      protected_properties: [...new Set(this.#dice.some(2, () => this.#dice.one(['owner', 'level'])))],
     }
   }
 
