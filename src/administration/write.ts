@@ -2,7 +2,10 @@ import type { Kysely } from 'kysely'
 import type { Origin } from '../audit/event.ts'
 import type { Caller } from '../authn/caller.ts'
 import type { PdpPermission } from '../policy/built-in.ts'
+import type { Quarantined } from '../policy/quarantine.ts'
 import type { Database } from '../store/schema.ts'
+
+export type FaultOf = (tenant: string, kind: Quarantined, name: string) => string | undefined
 
 /** What administration is built of. */
 export interface Parts {
@@ -16,6 +19,8 @@ export interface Parts {
    * it does not yet, and the caller is not kept waiting any longer. Never rejects.
    */
   readonly applied: (tenant: string, revision: number, changes: number) => Promise<boolean>
+  /** Why this process has something in quarantine; undefined: it has not. */
+  readonly faultOf: FaultOf
   readonly clock: () => Date
   /** Told of a record that could not be appended now; the sweep of the outbox appends it later. */
   readonly warn: (error: unknown) => void

@@ -59,6 +59,7 @@ export async function openBench(): Promise<Bench> {
       bench.waited.push({ tenant, revision })
       return bench.inForce
     },
+    faultOf: () => undefined,
     clock: () => bench.now,
     warn: (error) => bench.warnings.push(error),
   }

@@ -16,6 +16,7 @@ export async function filling({ database: { db } }: TestService) {
     writer: WRITER,
     announce: async () => undefined,
     applied: async () => true,
+    faultOf: () => undefined,
     clock: () => new Date(),
     warn: (error) => {
       throw error
