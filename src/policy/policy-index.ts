@@ -69,6 +69,14 @@ export class PolicyIndex {
     return this.quarantine.reason(kind, name) ?? (role?.cyclic === true ? CYCLE : undefined)
   }
 
+  /** All documents that are quarantined. */
+  *faults(): Generator<{ readonly kind: Quarantined; readonly name: string; readonly reason: string }> {
+    yield* this.quarantine.all()
+    for (const { name, doubt } of this.shared.roles.doubted) {
+      if (doubt === undefined) yield { kind: 'role', name, reason: CYCLE }
+    }
+  }
+
   /** How many rules there are; the permissions of roles are not counted. */
   get size(): number {
     return this.#rules.size
