@@ -23,7 +23,7 @@ const KEPT = new URL('build/results/', ROOT)
 /** Runs a bench and says where, when and on what. */
 export async function observed(
   bench: string,
-  args: readonly string[],
+  command: string,
   run: () => Promise<readonly Section[] | undefined>,
 ): Promise<Result | undefined> {
   const at = new Date()
@@ -32,7 +32,7 @@ export async function observed(
   if (sections === undefined) return undefined
   return {
     bench,
-    command: ['npm run bench --', bench, ...args].join(' '),
+    command,
     at: at.toISOString(),
     commit: commit(),
     node: process.version,

@@ -22,7 +22,11 @@ if (bench === undefined) {
 } else {
   const { run } = await bench()
   const own = args.filter((arg) => arg !== '--json')
-  const result = await observed(name, own, async () => (await run(own)) ?? undefined)
+  const result = await observed(
+    name,
+    ['npm run bench --', name, ...own].join(' '),
+    async () => (await run(own)) ?? undefined,
+  )
   if (result !== undefined) {
     keep(result)
     show(result)

@@ -18,9 +18,11 @@ export type Conditions = ReadonlyMap<string, (scope: NaiveScope) => boolean | un
 
 export interface NaiveScope {
   readonly subject: { id: string; properties: Properties; roles: readonly string[] | undefined; known: boolean }
+  readonly action: { name: string; properties: Properties }
   readonly resource: { id: string; properties: Properties; known: boolean }
   readonly context: Properties
   readonly now: number
+  readonly levels: readonly string[]
 }
 
 type Truth = boolean | undefined // undefined: in error
@@ -79,8 +81,10 @@ export function naiveDecide(bundle: Bundle, conditions: Conditions, request: Acc
       properties: properties(request.resource),
       known: entity(request.resource) !== undefined,
     },
+    action: { properties: {}, ...request.action },
     context: request.context ?? {},
     now,
+    levels: settings.levels ?? ['none', 'read_only', 'read_write', 'admin', 'system'],
   })
   const holds = (condition: string | null | undefined, held: readonly string[] | undefined): Truth =>
     condition == null ? true : conditions.get(condition)?.(scope(held))

@@ -12,9 +12,10 @@ import type {
   ResourceSelector,
   Role,
   Rule,
+  Settings,
   SubjectSelector,
 } from '../../src/policy/model.ts'
-import type { Conditions, NaiveScope } from './naive.ts'
+import { MEANINGS, SCHEMAS } from './random-meanings.ts'
 
 /** Random policies over a universe so small that everything collides. The same seed makes the same policy. */
 export class Dice {
@@ -77,41 +78,20 @@ const ROLES = ['r1', 'r2', 'r3', 'r4', 'r5'] as const
 const POLICIES = ['default', 'roles', 'acl', 'capabilities', 'a-b', 'a'] as const
 const RULE_NAMES = ['n1', 'n2', 'n3', 'n4', 'n5', 'n6', 'n7', 'n8', 'n9'] as const
 const NOW = Date.parse('2030-01-01T00:00:00Z')
+// In summer, when a zone's clocks are put forward.
+const SUMMER = Date.parse('2030-07-02T22:30:00Z')
+const LEVELS: readonly [string[], ...string[][]] = [
+  ['read_only', 'read_write', 'admin'],
+  ['admin', 'read_write', 'read_only'],
+  ['x', 'admin'],
+]
+const ADDRESSES: readonly [string, ...unknown[]] = ['10.1.2.3', '192.168.0.1', '::ffff:10.0.0.1', '2001:db8::1', 'x', 5]
 const INSTANTS = [
   '2029-12-31T23:59:59.999Z',
   '2030-01-01T00:00:00Z',
   '2030-01-01T00:00:00.001Z',
   '2030-01-01T01:00:00+01:00',
 ] as const
-
-const isTrue = (value: unknown): boolean | undefined => (typeof value === 'boolean' ? value : undefined)
-const or = (a: boolean | undefined, b: boolean | undefined) =>
-  a === true || b === true ? true : a === false && b === false ? false : undefined
-const number = (value: unknown, test: (value: number) => boolean) =>
-  typeof value === 'number' ? test(value) : undefined
-const has = (value: unknown, then: boolean | undefined) => (value === undefined ? undefined : then)
-
-/** The conditions there are, each with what it means. The last two do not compile. */
-const MEANINGS: readonly [string, (scope: NaiveScope) => boolean | undefined][] = [
-  ['true', () => true],
-  ['false', () => false],
-  ['context.flag', ({ context }) => isTrue(context['flag'])],
-  ['!context.flag', ({ context }) => has(isTrue(context['flag']), context['flag'] === false)],
-  ['context.n + 1 > 2', ({ context }) => number(context['n'], (n) => n + 1 > 2)],
-  ['context.flag || subject.known', ({ context, subject }) => or(isTrue(context['flag']), subject.known)],
-  [
-    'resource.properties.owner == subject.id',
-    ({ resource, subject }) => has(resource.properties['owner'], resource.properties['owner'] === subject.id),
-  ],
-  ['subject.properties.level >= 2', ({ subject }) => number(subject.properties['level'], (level) => level >= 2)],
-  ['has(subject.properties.level)', ({ subject }) => subject.properties['level'] !== undefined],
-  ['"r2" in subject.roles', ({ subject }) => subject.roles?.includes('r2')],
-  ['subject.roles.size() > 1', ({ subject }) => has(subject.roles, (subject.roles?.length ?? 0) > 1)],
-  ['resource.known && now < timestamp("2030-01-01T00:00:00Z")', ({ resource, now }) => resource.known && now < NOW],
-  ['subject.idd == "a"', () => undefined],
-  ['context.', () => undefined],
-]
-export const CONDITIONS: Conditions = new Map(MEANINGS)
 
 export interface Asked {
   readonly request: AccessRequest
@@ -134,7 +114,7 @@ export class RandomPolicy {
     const dice = this.#dice
     return present<Bundle>({
       verdict: 1,
-      settings: dice.maybe(3, () => ({ attribute_precedence: dice.one(['request', 'stored']) })),
+      settings: dice.maybe(3, () => this.settings()),
       types: unique(dice.some(2, () => this.type())),
       policies: unique(dice.some(3, () => this.policy())),
       roles: unique(dice.some(4, () => this.role())),
@@ -153,11 +133,19 @@ export class RandomPolicy {
     const { type, id } = ref(stored(RESOURCE_TYPES), () => this.#resource())
     const request = present<AccessRequest>({
       subject: { type: subjectType, id: subjectId, ...this.#asking() },
-      action: { name: dice.one(ACTIONS) },
+      action: { name: dice.one(ACTIONS), ...this.#asking() },
       resource: { type, id, ...this.#asking() },
-      context: dice.maybe(2, () => this.#properties()),
+      context: dice.maybe(2, () => this.#context()),
     })
-    return { request, now: NOW + dice.below(3) - 1 }
+    return { request, now: dice.chance(8) ? SUMMER : NOW + dice.below(3) - 1 }
+  }
+
+  settings(): Settings {
+    const dice = this.#dice
+    return present<Settings>({
+      attribute_precedence: dice.maybe(2, () => dice.one(['request', 'stored'])),
+      levels: dice.maybe(2, () => dice.one(LEVELS)),
+    })
   }
 
   rule(): Rule {
@@ -204,10 +192,13 @@ export class RandomPolicy {
   }
 
   type(): EntityType {
-    return {
-      name: this.#dice.one(['user', 'doc']),
-      protected_properties: this.#dice.some(2, () => this.#dice.one(['owner', 'level'])),
-    }
+    const dice = this.#dice
+    return present<EntityType>({
+      name: dice.one(['user', 'doc']),
+      schema: dice.maybe(2, () => dice.one(SCHEMAS).schema),
+      on_invalid: dice.maybe(2, () => dice.one(['reject', 'warn'])),
+      protected_properties: dice.some(2, () => dice.one(['owner', 'level'])),
+    })
   }
 
   #permission(): Permission {
@@ -221,7 +212,7 @@ export class RandomPolicy {
   }
 
   #condition(): string {
-    return (MEANINGS[this.#dice.below(MEANINGS.length)] ?? ['true'])[0]
+    return this.#dice.one(MEANINGS)[0]
   }
 
   #subjectSelector(): SubjectSelector {
@@ -286,11 +277,21 @@ export class RandomPolicy {
 
   #properties(): Properties {
     const dice = this.#dice
-    return present({
+    return present<Properties>({
       owner: dice.maybe(2, () => dice.one(NAMES)),
-      level: dice.maybe(2, () => dice.one([1, 2, 'x'])),
+      level: dice.maybe(2, () => dice.one([1, 2, 'x', 'admin', 'read_only'])),
       flag: dice.maybe(2, () => dice.one([true, false])),
       n: dice.maybe(2, () => dice.one([0, 1, 2, 3])),
+    })
+  }
+
+  #context(): Properties {
+    const dice = this.#dice
+    return present<Properties>({
+      ...this.#properties(),
+      ip: dice.maybe(2, () => dice.one<unknown>(ADDRESSES)),
+      tags: dice.maybe(2, () => (dice.chance(8) ? 'a' : dice.some(3, () => dice.one(['a', 'b', 'c', 1])))),
+      since: dice.maybe(2, () => dice.one([...INSTANTS, 'x'])),
     })
   }
 
