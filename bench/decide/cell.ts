@@ -1,4 +1,4 @@
-import { Dice } from '../../test/policy/random-policy.ts'
+import { Dice } from '../../test/policy/dice.ts'
 import { measurePeer, type PeerMeasured, type PeerName } from '../peers/measure.ts'
 import { MIXES } from './mixes.ts'
 import { type Measured, measureVerdict } from './verdict.ts'

@@ -1,5 +1,5 @@
 import type { AccessRequest, Assignment, Entity, Reason, Role, Rule } from '../../src/policy/model.ts'
-import type { Dice } from '../../test/policy/random-policy.ts'
+import type { Dice } from '../../test/policy/dice.ts'
 
 /** A question with the answer that it must get: `rules` are keys, in their order. */
 export interface Asked {

@@ -5,7 +5,7 @@ import type { Facts } from '../../src/policy/entity-graph.ts'
 import { factsFor, type LoadedBundle, loadBundle } from '../../src/policy/in-memory.ts'
 import type { Decision, Rule } from '../../src/policy/model.ts'
 import { PolicyIndex } from '../../src/policy/policy-index.ts'
-import type { Dice } from '../../test/policy/random-policy.ts'
+import type { Dice } from '../../test/policy/dice.ts'
 import { blocks, type Call, quantile, rounded, singles } from '../timing.ts'
 import type { Asked, World } from './mix.ts'
 

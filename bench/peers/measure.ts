@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import type { Dice } from '../../test/policy/random-policy.ts'
+import type { Dice } from '../../test/policy/dice.ts'
 import type { Asked, World } from '../decide/mix.ts'
 import { ROOT } from '../results.ts'
 import { blocks, type Call, quantile, rounded, singles } from '../timing.ts'

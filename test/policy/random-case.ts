@@ -1,7 +1,9 @@
 import type { PolicyChange } from '../../src/policy/change.ts'
 import type { Bundle } from '../../src/policy/model.ts'
 import type { IndexLimits } from '../../src/policy/rule-index.ts'
-import { type Asked, Dice, RandomPolicy } from './random-policy.ts'
+import { Dice } from './dice.ts'
+import { RandomPolicy } from './random-policy.ts'
+import { type Asked, ask } from './random-question.ts'
 
 /** Something that is put or removed after loading, in place. */
 export type Edit = Extract<PolicyChange, { kind: 'settings' | 'type' | 'policy' | 'role' | 'rule' }>
@@ -19,7 +21,7 @@ export function caseOf(seed: number): Case {
   const random = new RandomPolicy(dice)
   const bundle = random.bundle()
   const edits = dice.chance(2) ? dice.some(8, () => edit(dice, random), 1) : []
-  return { seed, bundle, edits, asked: random.asked(bundle) }
+  return { seed, bundle, edits, asked: ask(dice, bundle) }
 }
 
 function edit(dice: Dice, random: RandomPolicy): Edit {

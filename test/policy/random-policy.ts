@@ -1,5 +1,4 @@
 import type {
-  AccessRequest,
   Assignment,
   Bundle,
   Entity,
@@ -8,53 +7,16 @@ import type {
   Obligation,
   Permission,
   Policy,
-  Properties,
   ResourceSelector,
   Role,
   Rule,
   Settings,
   SubjectSelector,
 } from '../../src/policy/model.ts'
+import type { Dice } from './dice.ts'
 import { MEANINGS, SCHEMAS } from './random-meanings.ts'
+import { INSTANTS, NAMES, present, properties, RESOURCE_IDS, RESOURCE_TYPES, resource, subject } from './universe.ts'
 
-/** Random policies over a universe so small that everything collides. The same seed makes the same policy. */
-export class Dice {
-  #state: number
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0
-  }
-
-  /** Below `end`. */
-  below(end: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0
-    let mixed = this.#state
-    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % end
-  }
-
-  chance(oneIn: number): boolean {
-    return this.below(oneIn) === 0
-  }
-
-  one<T>(of: readonly [T, ...T[]]): T {
-    return of[this.below(of.length)] ?? of[0]
-  }
-
-  some<T>(most: number, make: () => T, least = 0): T[] {
-    return Array.from({ length: least + this.below(most - least + 1) }, make)
-  }
-
-  maybe<T>(oneIn: number, make: () => T): T | undefined {
-    return this.chance(oneIn) ? make() : undefined
-  }
-}
-
-const SUBJECT_TYPES = ['user', 'group'] as const
-const RESOURCE_TYPES = ['doc', 'folder', '*'] as const
-const NAMES = ['a', 'b', 'c'] as const
-const RESOURCE_IDS = ['a', 'b', 'a/b', 'a/b/c', 'ab', 'aab/b', 'a*', 'b/a/b'] as const
 const ID_PATTERNS = [
   ...RESOURCE_IDS,
   '*',
@@ -72,37 +34,16 @@ const ID_PATTERNS = [
   'a*b*',
   '?*',
 ] as const
-const ACTIONS = ['read', 'edit', 'edit:all', 'x'] as const
 const ACTION_PATTERNS = ['read', 'edit', 'edit:*', '*', '*d*', 'e*l', '*:all', 'x', 're*'] as const
 const ROLES = ['r1', 'r2', 'r3', 'r4', 'r5'] as const
 const POLICIES = ['default', 'roles', 'acl', 'capabilities', 'a-b', 'a'] as const
 const RULE_NAMES = ['n1', 'n2', 'n3', 'n4', 'n5', 'n6', 'n7', 'n8', 'n9'] as const
-const NOW = Date.parse('2030-01-01T00:00:00Z')
-// In summer, when a zone's clocks are put forward.
-const SUMMER = Date.parse('2030-07-02T22:30:00Z')
 const LEVELS: readonly [string[], ...string[][]] = [
   ['read_only', 'read_write', 'admin'],
   ['admin', 'read_write', 'read_only'],
   ['x', 'admin'],
 ]
-const ADDRESSES: readonly [string, ...unknown[]] = ['10.1.2.3', '192.168.0.1', '::ffff:10.0.0.1', '2001:db8::1', 'x', 5]
-const INSTANTS = [
-  '2029-12-31T23:59:59.999Z',
-  '2030-01-01T00:00:00Z',
-  '2030-01-01T00:00:00.001Z',
-  '2030-01-01T01:00:00+01:00',
-] as const
-
-export interface Asked {
-  readonly request: AccessRequest
-  readonly now: number
-}
-
-/** Leaves out what is undefined, as documents do. */
-function present<T extends object>(value: { [K in keyof T]: T[K] | undefined }): T {
-  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as T
-}
-
+/** Random policies over a universe so small that everything collides. */
 export class RandomPolicy {
   readonly #dice: Dice
 
@@ -122,22 +63,6 @@ export class RandomPolicy {
       entities: uniqueEntities(dice.some(6, () => this.#entity())),
       assignments: dice.some(4, () => this.#assignment()),
     })
-  }
-
-  /** Mostly about what is stored. */
-  asked({ entities = [] }: Bundle): Asked {
-    const dice = this.#dice
-    const stored = (types: readonly string[]) => entities.filter(({ type }) => types.includes(type))
-    const ref = (known: readonly EntityRef[], other: () => EntityRef) => known[dice.below(known.length + 1)] ?? other()
-    const { type: subjectType, id: subjectId } = ref(stored(SUBJECT_TYPES), () => this.#subject())
-    const { type, id } = ref(stored(RESOURCE_TYPES), () => this.#resource())
-    const request = present<AccessRequest>({
-      subject: { type: subjectType, id: subjectId, ...this.#asking() },
-      action: { name: dice.one(ACTIONS), ...this.#asking() },
-      resource: { type, id, ...this.#asking() },
-      context: dice.maybe(2, () => this.#context()),
-    })
-    return { request, now: dice.chance(8) ? SUMMER : NOW + dice.below(3) - 1 }
   }
 
   settings(): Settings {
@@ -218,7 +143,7 @@ export class RandomPolicy {
   #subjectSelector(): SubjectSelector {
     const dice = this.#dice
     if (dice.chance(5)) return { any: true }
-    return dice.chance(2) ? { role: dice.one(ROLES) } : this.#subject()
+    return dice.chance(2) ? { role: dice.one(ROLES) } : subject(dice)
   }
 
   #resourceSelector(): ResourceSelector {
@@ -241,13 +166,13 @@ export class RandomPolicy {
   #entity(): Entity {
     const dice = this.#dice
     const isSubject = dice.chance(2)
-    const resource = () => (dice.chance(2) ? this.#resource() : this.#container())
-    const ref = isSubject ? this.#subject() : resource()
+    const object = () => (dice.chance(2) ? resource(dice) : this.#container())
+    const ref = isSubject ? subject(dice) : object()
     return present<Entity>({
       ...ref,
-      properties: dice.maybe(2, () => this.#properties()),
+      properties: dice.maybe(2, () => properties(dice)),
       // Cycles too: what is stored may hold one.
-      parents: dice.maybe(2, () => dice.some(2, () => (isSubject ? this.#subject() : this.#container()), 1)),
+      parents: dice.maybe(2, () => dice.some(2, () => (isSubject ? subject(dice) : this.#container()), 1)),
       disabled: dice.maybe(12, () => true),
     })
   }
@@ -255,7 +180,7 @@ export class RandomPolicy {
   #assignment(): Assignment {
     const dice = this.#dice
     return present<Assignment>({
-      subject: this.#subject(),
+      subject: subject(dice),
       role: dice.chance(10) ? 'pdp:admin' : dice.one(ROLES),
       within: dice.maybe(3, () => this.#container()),
       valid_from: dice.maybe(8, () => dice.one(INSTANTS)),
@@ -263,40 +188,9 @@ export class RandomPolicy {
     })
   }
 
-  #subject(): EntityRef {
-    return { type: this.#dice.one(SUBJECT_TYPES), id: this.#dice.one(NAMES) }
-  }
-
-  #resource(): EntityRef {
-    return { type: this.#dice.one(RESOURCE_TYPES), id: this.#dice.one(RESOURCE_IDS) }
-  }
-
   #container(): EntityRef {
-    return this.#dice.chance(4) ? this.#resource() : { type: 'folder', id: this.#dice.one(NAMES) }
-  }
-
-  #properties(): Properties {
     const dice = this.#dice
-    return present<Properties>({
-      owner: dice.maybe(2, () => dice.one(NAMES)),
-      level: dice.maybe(2, () => dice.one([1, 2, 'x', 'admin', 'read_only'])),
-      flag: dice.maybe(2, () => dice.one([true, false])),
-      n: dice.maybe(2, () => dice.one([0, 1, 2, 3])),
-    })
-  }
-
-  #context(): Properties {
-    const dice = this.#dice
-    return present<Properties>({
-      ...this.#properties(),
-      ip: dice.maybe(2, () => dice.one<unknown>(ADDRESSES)),
-      tags: dice.maybe(2, () => (dice.chance(8) ? 'a' : dice.some(3, () => dice.one(['a', 'b', 'c', 1])))),
-      since: dice.maybe(2, () => dice.one([...INSTANTS, 'x'])),
-    })
-  }
-
-  #asking(): { properties?: Properties } {
-    return this.#dice.chance(2) ? { properties: this.#properties() } : {}
+    return dice.chance(4) ? resource(dice) : { type: 'folder', id: dice.one(NAMES) }
   }
 }
 
