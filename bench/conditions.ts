@@ -28,7 +28,7 @@ export async function run(): Promise<readonly Section[]> {
     {
       title: 'The dearest conditions',
       method: `Single decisions by one rule, each condition over lists and texts as long as a request of 256 KiB can carry them:
-the processor's time, the median of ${RUNS} and the most. All of them together spend one budget of
+the processor's time, the median of ${RUNS} and the most, after as many others. All of them together spend one budget of
 ${STEPS_PER_REQUEST.toLocaleString('en')} steps, which is meant to be about ${GOAL_MS} ms.`,
       rows: alone.slice(0, SHOWN).map(({ row }) => row),
       notes: [`Of ${alone.length} conditions. Past its budget each came to an error, none to an answer.`, over(alone)],
@@ -113,7 +113,7 @@ function decided({ index, lookup }: LoadedBundle, request: AccessRequest, budget
 }
 
 function measured(work: () => unknown): { readonly ms: number; readonly most_ms: number } {
-  work()
+  for (let run = 0; run < RUNS; run++) work()
   const times = Array.from({ length: RUNS }, () => {
     const began = process.cpuUsage()
     work()
