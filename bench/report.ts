@@ -34,8 +34,12 @@ function chapter({ bench, command, at, commit, node, machine, load, seconds, sec
     `commit ${commit}`,
     at.slice(0, 16).replace('T', ' '),
   ]
-  return [`## ${bench}\n`, `${facts.join(' · ')}\n`, ...sections.map(sectionText)].join('\n')
+  const busy = load[0] > QUIET ? [BUSY] : []
+  return [`## ${bench}\n`, `${facts.join(' · ')}\n`, ...busy, ...sections.map(sectionText)].join('\n')
 }
+
+const QUIET = 0.5
+const BUSY = '**The machine was busy with other things: times are too long, those of long calls most of all.**\n'
 
 function sectionText({ title, method, rows, notes = [] }: Section): string {
   const list = notes.map((note) => `- ${note}\n`).join('')

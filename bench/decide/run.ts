@@ -125,7 +125,7 @@ where one takes long). The ratio is to Verdict with the gathering of facts, sinc
     rows,
     notes: [
       '**casbin** (enforceSync) goes over its policies for each question. It says yes or no: no reason, no obligations, and of what a condition sees it knows what the matcher was told. Its matcher compares the cheap parts first (action, resource, then role), except in its own benchmark, where it is as documented. It holds users, groups and roles by itself.',
-      '**@cedar-policy/cedar-wasm** (statefulIsAuthorized on a policy set parsed beforehand) is given the entities with each call, as its interface asks: here no more than the subject with its ancestors and roles, and the resource. What they take on the way into WebAssembly is in its time; writing them down is not. It answers with reasons, as Verdict does. In Rust, without that way, Cedar is faster.',
+      '**@cedar-policy/cedar-wasm** (statefulIsAuthorized on a policy set parsed beforehand) is given the entities with each call, as its interface asks: here no more than the subject with its ancestors and roles, and the resource. What they take on the way into WebAssembly is in its time; writing them down is not. Its time follows the number of policies in the set. It answers with reasons, as Verdict does. In Rust, without that way, Cedar is faster.',
       'Verdict answers with reason, rules and obligations; a peer is asked for yes or no alone, and that is what is checked.',
     ],
   }
