@@ -185,7 +185,7 @@ export function naiveDecide(bundle: Bundle, conditions: Conditions, request: Acc
         name,
         own.filter((one) => one.truth === true),
       )
-      return { name, own, by, surelyBy, effect: by[0]?.rule.effect, sureEffect: surelyBy[0]?.rule.effect }
+      return { name, by, surelyBy, effect: by[0]?.rule.effect, sureEffect: surelyBy[0]?.rule.effect }
     })
 
   const erred = judged.filter(({ truth }) => truth === undefined)
@@ -213,7 +213,11 @@ export function naiveDecide(bundle: Bundle, conditions: Conditions, request: Acc
     return answer(
       'allowed_by_rule',
       allowing.flatMap(({ by }) => by),
-      allowing.flatMap(({ own }) => own.filter(({ rule, truth }) => rule.effect === 'allow' && truth)),
+      // In the order of all keys: "a-b/…" stands before "a/…", though "a" does before "a-b".
+      judged.filter(
+        ({ rule, truth, policy }) =>
+          rule.effect === 'allow' && truth && allowing.some((outcome) => outcome.name === policy),
+      ),
     )
   }
   if (erred.length > 0) return answer('condition_error', erred, denies)
