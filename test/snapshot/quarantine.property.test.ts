@@ -7,7 +7,9 @@ import { factsFor, type LoadedBundle, loadBundle } from '../../src/policy/in-mem
 import type { Bundle } from '../../src/policy/model.ts'
 import type { Quarantined } from '../../src/policy/quarantine.ts'
 import { created } from '../../src/snapshot/draft.ts'
-import { Dice, RandomPolicy } from '../policy/random-policy.ts'
+import { Dice } from '../policy/dice.ts'
+import { RandomPolicy } from '../policy/random-policy.ts'
+import { ask } from '../policy/random-question.ts'
 
 /** A document as it is stored, and where in its tenant. */
 interface Row {
@@ -99,7 +101,7 @@ test('what cannot be read of a document never allows what the document would not
     put(faulty, { ...row, document })
     const isFaulty = faulty.index.quarantine.reason(row.kind, row.name) !== undefined
     for (let count = 0; count < QUESTIONS; count++) {
-      const { request, now } = random.asked(bundle)
+      const { request, now } = ask(dice, bundle)
       const after = decide(faulty.index, factsFor(faulty.lookup, request), request, now)
       if (!wasSound || !isFaulty) continue
       const before = decide(sound.index, factsFor(sound.lookup, request), request, now)
