@@ -83,17 +83,22 @@ const nameOf = (url: string) => new URL(url).pathname.slice(1)
 async function copyOf(what: string): Promise<string> {
   const source = nameOf(service.database.ownerUrl)
   const name = `${source}_${what}_${++copies}`
-  await eventually(
-    async () => {
-      const others = `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${source}'`
-      await asAdmin(others)
-      return asAdmin(`create database ${name} template ${source}`).then(
-        () => true,
-        () => false,
-      )
-    },
-    (done) => done,
-  )
+  // A database that somebody is connected to can't be copied, and the service would connect again at once.
+  await asAdmin(`alter database ${source} allow_connections false`)
+  try {
+    await eventually(
+      async () => {
+        await asAdmin(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${source}'`)
+        return asAdmin(`create database ${name} template ${source}`).then(
+          () => 'made',
+          (error: Error) => error.message,
+        )
+      },
+      (outcome) => outcome === 'made',
+    )
+  } finally {
+    await asAdmin(`alter database ${source} allow_connections true`)
+  }
   const url = new URL(service.database.ownerUrl)
   url.pathname = `/${name}`
   return url.href
@@ -318,7 +323,12 @@ describe('somebody with all rights on the database', () => {
 })
 
 test('nothing is missed while the service writes', async () => {
-  const { db, close } = openDatabase({ url: service.database.url, size: 1, queryTimeout: 60_000 })
+  const { db, close } = openDatabase({
+    url: service.database.url,
+    size: 1,
+    queryTimeout: 60_000,
+    connectTimeout: 10_000,
+  })
   let writing = true
   const load = (async () => {
     while (writing) await decide(50)
