@@ -70,7 +70,7 @@ async function append(journal: Journal, count: number): Promise<void> {
 
 /** Ships what is in the journal, as a process that is then killed. */
 async function shipAll(journal: Journal, store: AuditStore, maxRecords = 2000): Promise<void> {
-  await new Shipper({ source: journal, store, log: keptLog(), maxRecords }).drain(10_000)
+  await new Shipper({ source: journal, store, log: keptLog(), maxRecords }).drain(60_000)
 }
 
 async function checkpointsOf(writer: string, db = database.db): Promise<OpenedCheckpoint[]> {
@@ -404,5 +404,5 @@ describe('a long log', () => {
       group by level order by level`.execute(own.db)
     expect(kept.rows.map(({ hashes }) => Number(hashes))).toEqual([67_001, 261, 1])
     expect(await findings(own.db)).toEqual([])
-  }, 60_000)
+  }, 120_000)
 })
