@@ -104,19 +104,22 @@ describe('loading', () => {
   })
 
   test('that fails half-way leaves nothing, and is tried again by whoever asks next', async () => {
-    const database = tenantOf(...MANY, entity(user('a')), entity(user('b')))
-    const { asked, release } = hold(database, 'entities')
+    const users = Array.from({ length: 12 }, (_, place) => entity(user(`u${place}`)))
+    const database = tenantOf(...MANY, ...users)
+    let held = 0
+    database.pace = async (statement) => {
+      held = Math.max(held, snapshots.entitiesCached)
+      if (statement === 'entities' && held > 0) database.away = true
+    }
     const errors: unknown[] = []
     const snapshots = over(database, { onError: (error) => errors.push(error) })
-    const loading = failure(snapshots.tenant('t'))
-    await asked
-    database.away = true
-    release()
-    expect(await loading).toBe('store_unavailable')
+    expect(await failure(snapshots.tenant('t'))).toBe('store_unavailable')
+    expect(held).toBe(5)
     expect([snapshots.tenantsLoaded, snapshots.entitiesCached, errors.length]).toEqual([0, 0, 1])
+    database.pace = () => Promise.resolve()
     database.away = false
     expect(await allows(snapshots)).toBe(400)
-    expect(snapshots.entitiesCached).toBe(2)
+    expect(snapshots.entitiesCached).toBe(12)
   })
 
   test('keeps its own requests waiting for two seconds, and nobody else', async () => {
