@@ -1,5 +1,9 @@
 import { DEFAULT_SETTINGS, type Settings } from '../policy/model.ts'
+<<<<<<< HEAD
 import { checkSettings } from '../policy/parse.ts'
+=======
+import { isReadable } from '../policy/soundness.ts'
+>>>>>>> load
 import { getSettings, putSettings, type StoredSettings } from '../store/settings.ts'
 import { getTenant } from '../store/tenants.ts'
 import type { Change, Changer, Outcome } from './change.ts'
@@ -44,7 +48,7 @@ async function put(change: Change, after: Required<Settings>): Promise<Outcome<S
   const present = stored ?? { document: DEFAULT_SETTINGS, version: 0, updated_at: found.created_at }
   checkPrecondition(change.write.if_match, present.version)
   const before = normalSettings(present.document)
-  if (same(before, after)) return outcome(present, tenant)
+  if (isReadable('settings', present.document) && same(before, after)) return outcome(present, tenant)
   await putSettings(trx, change, after)
   change.log(
     stored === undefined

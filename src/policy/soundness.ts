@@ -41,7 +41,7 @@ const policies = reader(Policy)
 const types = reader(EntityType)
 const settings = reader(Settings)
 
-const READERS = { rule: rules, role: roles, policy: policies, type: types }
+const READERS = { rule: rules, role: roles, policy: policies, type: types, settings: settings }
 
 export type ReadableKind = keyof typeof READERS
 
