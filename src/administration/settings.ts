@@ -1,9 +1,6 @@
 import { DEFAULT_SETTINGS, type Settings } from '../policy/model.ts'
-<<<<<<< HEAD
 import { checkSettings } from '../policy/parse.ts'
-=======
 import { isReadable } from '../policy/soundness.ts'
->>>>>>> load
 import { getSettings, putSettings, type StoredSettings } from '../store/settings.ts'
 import { getTenant } from '../store/tenants.ts'
 import type { Change, Changer, Outcome } from './change.ts'
