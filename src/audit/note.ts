@@ -82,7 +82,14 @@ function isSigned(text: string, signature: Buffer, key: VerifierKey): boolean {
   return signature.length === SIGNATURE_BYTES && verify(null, Buffer.from(text), publicKeyOf(key), signature)
 }
 
-function publicKeyOf({ public_key }: VerifierKey): KeyObject {
-  const jwk = { kty: 'OKP', crv: 'Ed25519', x: public_key.toString('base64url') }
-  return createPublicKey({ key: jwk, format: 'jwk' })
+// Made once: to make one takes a quarter of the time that a signature takes to verify.
+const opened = new WeakMap<VerifierKey, KeyObject>()
+
+function publicKeyOf(key: VerifierKey): KeyObject {
+  const known = opened.get(key)
+  if (known !== undefined) return known
+  const jwk = { kty: 'OKP', crv: 'Ed25519', x: key.public_key.toString('base64url') }
+  const made = createPublicKey({ key: jwk, format: 'jwk' })
+  opened.set(key, made)
+  return made
 }

@@ -1,23 +1,10 @@
 import { hkdfSync } from 'node:crypto'
-import { DEFAULT_SETTINGS, type RedactionSettings, type Settings } from '../policy/model.ts'
+import { DEFAULT_SETTINGS, type RedactionSettings, type Settings, STRICTEST_REDACTION } from '../policy/model.ts'
 import type { AuditEvent } from './event.ts'
 import { redactedEvent } from './redacted-event.ts'
 import { keyedHash, Redaction } from './redaction.ts'
 
 const KEY_BYTES = 32
-
-/** Where it cannot be known what a tenant wants: nothing in the clear that could be hidden, and all of it still findable. */
-const EVERYTHING: RedactionSettings = {
-  'subject.id': 'keyed_hash',
-  'subject.properties': 'keyed_hash',
-  'resource.id': 'keyed_hash',
-  'resource.properties': 'keyed_hash',
-  'action.properties': 'keyed_hash',
-  'actor.id': 'keyed_hash',
-  context: 'keyed_hash',
-  ip: 'keyed_hash',
-  user_agent: 'keyed_hash',
-}
 
 /** Each tenant's redaction, under a key of the tenant's own: the same value has another hash in another tenant. */
 export class Redactor {
@@ -47,7 +34,7 @@ export class Redactor {
 
   /** The event as any tenant lets it be recorded. */
   strictly(event: AuditEvent): AuditEvent {
-    return redactedEvent(event, new Redaction(EVERYTHING, this.#keyOf(event.tenant)))
+    return redactedEvent(event, new Redaction(STRICTEST_REDACTION, this.#keyOf(event.tenant)))
   }
 
   /** What stands in the tenant's records in the place of a text that is hashed. */

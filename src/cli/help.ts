@@ -65,6 +65,29 @@ Examples:
   In a pipeline, fail when somebody has changed what is under version control:
     $ verdict apply --dry-run policy/`
 
+export const auditVerifyHelp = `
+Of the database it is told by DATABASE_URL; without it, it is the embedded one in VERDICT_DATA_DIR, whether Verdict runs
+or not. It only reads, also while Verdict writes. Everything is held against the signed checkpoints in the database, and
+against those kept elsewhere: --checkpoint takes notes as they are, and JSON lines, such as those of the data directory's
+checkpoints.log or of Verdict's own log. Where VERDICT_DATA_DIR is set, its checkpoints.log is taken besides.
+
+Whoever can change everything in the database can also put an older state back: only a checkpoint that they could not
+reach tells. And they can put their own key there: --key names the one that you wrote down (verdict audit key).
+
+With --tenant, --from or --to, only these records are looked at; without, every record, log and checkpoint.
+
+Exit status: 0 sound, 1 it could not be verified, 3 integrity (something is not what was recorded), 4 completeness
+(something is missing), 5 both.
+
+Examples:
+  $ verdict audit verify --key "verdict.audit/…+…+…" --checkpoint /mnt/elsewhere/checkpoints.log
+  integrity     ok      1,204,117 records in 12 logs, under 20,131 checkpoints
+  completeness  ok
+  held against  18,904 checkpoints kept elsewhere
+
+  One tenant, in June:
+    $ verdict audit verify --tenant acme --from 2026-06-01T00:00:00Z --to 2026-07-01T00:00:00Z --json`
+
 export const auditPruneHelp = `
 Only months that are over before the given instant, oldest first, each as a whole; and only those of which a signed
 checkpoint covers every record: it stops at the first that is not covered. What was dropped stays written in the table

@@ -13,7 +13,7 @@ export interface Output {
 }
 
 /** The exit statuses of `verdict`; 2 stays free, since shells use it for their own errors. */
-export const EXIT = { ok: 0, error: 1, deny: 3, differs: 3 } as const
+export const EXIT = { ok: 0, error: 1, deny: 3, differs: 3, integrity: 3, completeness: 4, both: 5 } as const
 
 /** Whether whoever runs this wants to see stack traces. */
 export function isVerbose({ LOG_LEVEL }: NodeJS.ProcessEnv): boolean {

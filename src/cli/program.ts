@@ -2,10 +2,12 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import type { ApplyOptions } from './apply.ts'
 import { addAuditReading } from './audit/commands.ts'
+import type { VerifyCommand } from './audit/verify.ts'
 import type { ExportOptions } from './export.ts'
 import {
   applyHelp,
   auditPruneHelp,
+  auditVerifyHelp,
   checkHelp,
   exportHelp,
   journalShipHelp,
@@ -59,8 +61,25 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .description('bring the database’s schema up to date, as its owner, and give the service’s role its rights')
     .action(async () => ended(await (await import('./migrate.ts')).migrateDatabase(io)))
 
-  const audit = program.command('audit').description('read the audit trail, follow it, keep it small')
+  const audit = program.command('audit').description('read, follow, prove and prune the audit trail')
   addAuditReading(audit, server, io, ended)
+
+  audit
+    .command('verify')
+    .description('prove that the audit trail is what was recorded, and that nothing of it is missing')
+    .option('--checkpoint <file>', 'a file of checkpoints that were kept elsewhere; may be given again', gathered, [])
+    .option('--key <key>', 'the public key that must have signed, or a file with it; may be given again', gathered, [])
+    .option('--tenant <tenant>', 'only the records of this tenant')
+    .option('--from <instant>', 'only records from this instant on (RFC 3339)')
+    .option('--to <instant>', 'only records before this instant (RFC 3339)')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', auditVerifyHelp)
+    .action(async (options: VerifyCommand) => ended(await (await import('./audit/verify.ts')).verify(options, io)))
+
+  audit
+    .command('key')
+    .description('print the public keys that checkpoints are signed with, the newest first')
+    .action(async () => ended(await (await import('./audit/verify.ts')).printKeys(io)))
 
   audit
     .command('prune')
@@ -145,6 +164,8 @@ function commands(io: Io, ended: (status: number) => void): Command {
 
   return program
 }
+
+const gathered = (value: string, before: string[]) => [...before, value]
 
 /** The options of every command that talks to a running Verdict. */
 function server(command: Command): Command {

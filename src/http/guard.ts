@@ -51,6 +51,7 @@ export function guard(app: FastifyInstance, parts: GuardParts): void {
   app.decorateRequest('call', null)
   app.addHook('onRoute', (route) => {
     if (route.config?.permission === 'anyone') throw new Error(`${route.url} is open, but stands in the guarded scope`)
+    if (route.config?.unaudited === true) throw new Error(`${route.url} stands where every call is recorded`)
   })
   app.addHook('onRequest', async (request) => {
     const began = performance.now()

@@ -220,6 +220,19 @@ export const DEFAULT_SETTINGS: Required<Settings> = {
   redaction: {},
 }
 
+/** Where it cannot be known what a tenant wants: nothing in the clear that could be hidden, and all of it still findable. */
+export const STRICTEST_REDACTION: RedactionSettings = {
+  'subject.id': 'keyed_hash',
+  'subject.properties': 'keyed_hash',
+  'resource.id': 'keyed_hash',
+  'resource.properties': 'keyed_hash',
+  'action.properties': 'keyed_hash',
+  'actor.id': 'keyed_hash',
+  context: 'keyed_hash',
+  ip: 'keyed_hash',
+  user_agent: 'keyed_hash',
+}
+
 /** The settings with every default. Without any redaction, `redaction` is the default itself: that is one comparison. */
 export function inForce(settings: Settings | null): Required<Settings> {
   const all = { ...DEFAULT_SETTINGS, ...settings }

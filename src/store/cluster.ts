@@ -196,12 +196,18 @@ export async function evict(directory: string): Promise<'nothing' | 'stopped'> {
   throw new Failure('store_unavailable', `an earlier embedded database (process ${lock.pid}) does not end`)
 }
 
-async function readLock(directory: string): Promise<{ pid: number; ready: boolean } | undefined> {
+/** The port of the server that runs in the directory; undefined: none does. */
+export async function runningPort(directory: string): Promise<number | undefined> {
+  const lock = await readLock(directory)
+  return lock?.ready === true && isAlive(lock.pid) && (await isServerOf(lock.pid, directory)) ? lock.port : undefined
+}
+
+async function readLock(directory: string): Promise<{ pid: number; port: number; ready: boolean } | undefined> {
   const text = await readFile(join(directory, 'postmaster.pid'), 'utf8').catch(() => undefined)
   const lines = text?.split('\n')
   // Lines: pid, data directory, start time, port, socket directory, address, shared memory, state.
   const pid = Math.abs(Number.parseInt(lines?.[0] ?? '', 10))
-  return Number.isNaN(pid) ? undefined : { pid, ready: lines?.[7]?.trim() === 'ready' }
+  return Number.isNaN(pid) ? undefined : { pid, port: Number(lines?.[3]), ready: lines?.[7]?.trim() === 'ready' }
 }
 
 /** A server's command line names its directory. */

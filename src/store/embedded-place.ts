@@ -11,6 +11,7 @@ import { writeSecret } from './secret-file.ts'
 const run = promisify(execFile)
 
 const INSIDE = 'postgres'
+const FILE = 'postgres.json'
 
 /** Of the three roles, one string each. */
 export interface Passwords {
@@ -25,9 +26,14 @@ interface Place extends Passwords {
   readonly directory: string
 }
 
+/** Whether a database was ever made for this data directory. */
+export async function hasPlace(dataDir: string): Promise<boolean> {
+  return (await readPlace(join(dataDir, FILE))) !== undefined
+}
+
 /** Where the database stands or shall stand, and whom it runs as. */
 export async function place(dataDir: string, stage: string, log: (line: string) => void) {
-  const file = join(dataDir, 'postgres.json')
+  const file = join(dataDir, FILE)
   const known = await readPlace(file)
   const runner = await runnerOf(resolve(dataDir, known?.directory ?? INSIDE))
   const { directory: where, ...passwords } = known ?? (await choose(file, dataDir, stage, runner))

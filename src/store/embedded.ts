@@ -1,8 +1,8 @@
 import pg from 'pg'
 import { Failure } from '../failure.ts'
-import { type Cluster, evict, initialise, SUPERUSER } from './cluster.ts'
+import { type Cluster, evict, initialise, runningPort, SUPERUSER } from './cluster.ts'
 import { openDataDirectory } from './data-directory.ts'
-import { type Passwords, place } from './embedded-place.ts'
+import { hasPlace, type Passwords, place } from './embedded-place.ts'
 import { Supervised } from './supervised.ts'
 
 export const EMBEDDED_OWNER = 'verdict_owner'
@@ -48,6 +48,17 @@ export async function startEmbedded(dataDir: string, options: EmbeddedOptions = 
     throw error
   }
   return asDatabase(server, passwords)
+}
+
+/** Of the embedded database while another process runs it, as the service's role; undefined: nobody does. */
+export async function runningEmbeddedUrl(dataDir: string): Promise<string | undefined> {
+  const directory = await openDataDirectory(dataDir)
+  if (!(await hasPlace(directory))) return undefined
+  const { cluster, passwords } = await place(directory, STAGE, () => undefined)
+  const port = await runningPort(cluster.directory)
+  return port === undefined
+    ? undefined
+    : `postgres://${EMBEDDED_SERVICE}:${encodeURIComponent(passwords.service)}@127.0.0.1:${port}/${DATABASE}`
 }
 
 function asDatabase(server: Supervised, passwords: Passwords): EmbeddedDatabase {

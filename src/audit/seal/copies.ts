@@ -79,22 +79,34 @@ export async function notesInFile(file: string): Promise<string[]> {
   return texts.flatMap(notesIn)
 }
 
-/** The notes in a file of checkpoints: JSON lines with a member `checkpoint` (also those of a log), or notes as they are. */
 export function notesIn(text: string): string[] {
-  const notes: string[] = []
-  let lines: string[] = []
-  for (const line of text.split('\n')) {
-    const logged = line.startsWith('{') ? checkpointIn(line) : undefined
-    if (logged !== undefined) notes.push(logged)
-    if (line.startsWith('{')) continue
-    lines.push(line)
-    // A note ends with the line of its signature; further signatures are for others.
-    if (!line.startsWith('— ')) continue
-    if (lines.at(-2) === '') notes.push(`${lines.join('\n').trimStart()}\n`)
-    lines = []
-  }
-  return notes
+  const lines = new NoteLines()
+  return text.split('\n').flatMap((line) => lines.read(line) ?? [])
 }
+
+/** Finds notes line by line: in JSON lines with a member `checkpoint` (also those of a log), or written as they are. */
+export class NoteLines {
+  #lines: string[] = []
+
+  /** @returns the note that this line ends. */
+  read(line: string): string | undefined {
+    if (line.startsWith('{')) return checkpointIn(line)
+    // A note ends with the line of its signature; further signatures are for others.
+    if (line.startsWith('— ')) {
+      const note = [...this.#lines, line]
+      this.#lines = []
+      // No line of a checkpoint is empty, so that what stands before an empty one is something else.
+      const begin = note.lastIndexOf('', -3) + 1
+      return note.at(-2) === '' ? `${note.slice(begin).join('\n')}\n` : undefined
+    }
+    // What stands between notes, and what is none: no note has so many lines.
+    if (line !== '' || this.#lines.length > 0) this.#lines.push(line)
+    if (this.#lines.length > LONGEST_NOTE) this.#lines = []
+    return undefined
+  }
+}
+
+const LONGEST_NOTE = 64
 
 function checkpointIn(line: string): string | undefined {
   try {

@@ -167,7 +167,7 @@ class TenantCheck {
     const near = await this.#evidence.countAfter(writer, last.seq, new Date(last.at.getTime() - HOUR))
     const there = near < others ? await this.#evidence.countAfter(writer, last.seq, undefined) : near
     if (there >= others) return
-    const detail = `of the ${others} records that the log has after the tenant's last one, ${there} are there`
+    const detail = `of the ${others} records after the tenant's last one in the log, ${there} are there: the others may be its own`
     this.#findings.add({
       verdict: 'completeness',
       kind: 'missing',

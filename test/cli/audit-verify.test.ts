@@ -1,0 +1,204 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { sql } from 'kysely'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { copiesFile } from '../../src/audit/seal/copies.ts'
+import { type OpenDatabase, openDatabase } from '../../src/store/database.ts'
+import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { startService } from '../support/service.ts'
+import { verdict } from './run.ts'
+
+const DECISIONS = 40
+
+let database: FreshDatabase
+let owner: OpenDatabase
+/** What the service left beside the database. */
+let dataDir: string
+let key: string
+
+beforeAll(async () => {
+  database = await freshDatabase()
+  owner = openDatabase({ url: database.ownerUrl, size: 1, queryTimeout: 10_000 })
+  dataDir = await mkdtemp(join(tmpdir(), 'verdict-verify-'))
+  // Twice, so that there are two logs, each at its end.
+  for (let start = 0; start < 2; start++) await decideAndStop()
+  key = (await verdict(['audit', 'key'], { env: { DATABASE_URL: database.url } })).stdout.trim()
+}, 60_000)
+
+afterAll(async () => {
+  await owner.close()
+  await database.close()
+  await rm(dataDir, { recursive: true, force: true })
+})
+
+const secrets = { VERDICT_MASTER_KEY: Buffer.from('0123456789abcdef0123456789abcdef').toString('base64') }
+
+async function decideAndStop(): Promise<void> {
+  const service = await startService({ database, env: { ...secrets, VERDICT_DATA_DIR: dataDir } })
+  const body = { subject: { type: 'user', id: 'a' }, action: { name: 'x:y' }, resource: { type: 'x', id: '1' } }
+  await Promise.all(Array.from({ length: DECISIONS }, () => service.ask('POST /v1/authorize', { body })))
+  await service.close()
+}
+
+const verify = (...argv: string[]) => verdict(['audit', 'verify', ...argv], { env: { DATABASE_URL: database.url } })
+
+async function file(name: string, text: string): Promise<string> {
+  const path = join(dataDir, name)
+  await writeFile(path, text)
+  return path
+}
+
+/** Does what an attacker would, looks, and puts it back. */
+async function attacked<T>(statements: readonly string[], look: () => Promise<T>): Promise<T> {
+  const tables = ['audit', 'audit_writers', 'audit_tree', 'audit_checkpoints', 'audit_keys']
+  const run = (statement: string) => sql.raw(statement).execute(owner.db)
+  for (const table of tables) await run(`create table kept_${table} as select * from ${table}`)
+  await run('set session_replication_role = replica')
+  for (const statement of statements) {
+    expect((await run(statement)).numAffectedRows ?? 0n).toBeGreaterThan(0n)
+  }
+  try {
+    return await look()
+  } finally {
+    for (const table of tables) {
+      await run(`delete from ${table}`)
+      await run(`insert into ${table} select * from kept_${table}`)
+      await run(`drop table kept_${table}`)
+    }
+  }
+}
+
+const EDIT = `update audit set record = record || ' ' where seq = 5`
+const DELETE = 'delete from audit where seq = 7'
+const ALL = ['audit', 'audit_writers', 'audit_tree', 'audit_checkpoints', 'audit_keys'].map(
+  (table) => `delete from ${table}`,
+)
+
+describe('verdict audit verify', () => {
+  test('says that all is sound, of how much, and what it was held against', async () => {
+    const alone = await verify()
+    expect(alone).toMatchObject({ status: 0, stderr: '' })
+    expect(alone.stdout).toMatch(/^integrity {5}ok {6}\d+ records in 2 logs, under \d+ checkpoints\ncompleteness {2}ok/)
+    expect(alone.stdout).toContain('no checkpoint kept elsewhere')
+    const held = await verify('--checkpoint', copiesFile(dataDir), '--key', key)
+    expect(held).toMatchObject({ status: 0, stderr: '' })
+    expect(held.stdout).toMatch(/held against {2}\d+ checkpoints kept elsewhere/)
+  })
+
+  test('takes the checkpoints of a data directory that is named', async () => {
+    const env = { DATABASE_URL: database.url, VERDICT_DATA_DIR: dataDir }
+    expect((await verdict(['audit', 'verify'], { env })).stdout).toMatch(/held against {2}\d+ checkpoints/)
+  })
+
+  test('says it in JSON, too', async () => {
+    const result = JSON.parse((await verify('--json', '--checkpoint', copiesFile(dataDir))).stdout)
+    expect(result).toMatchObject({ integrity: { ok: true }, completeness: { ok: true }, pruned: 0, keys: [key] })
+    expect(result.integrity.checked).toBeGreaterThan(2 * DECISIONS)
+    expect(result.logs).toHaveLength(2)
+  })
+
+  test('takes checkpoints as notes and as lines of a log, and a key from a file', async () => {
+    const [line = ''] = (await readFile(copiesFile(dataDir), 'utf8')).split('\n')
+    const { checkpoint } = JSON.parse(line)
+    const notes = await file('notes.txt', `kept by hand:\n\n${checkpoint}\n`)
+    const log = await file('verdict.log', `{"msg":"x"}\n{"level":"info",${line.slice(1)}\n`)
+    const keys = await file('keys.txt', `${key}\n`)
+    for (const path of [notes, log]) expect((await verify('--checkpoint', path, '--key', keys)).status).toBe(0)
+  })
+
+  test('says in its status what is broken, and names the record', async () => {
+    const edited = await attacked([EDIT], () => verify())
+    expect(edited.status).toBe(3)
+    expect(edited.stdout).toMatch(/integrity {5}BROKEN/)
+    expect(edited.stdout).toMatch(/changed: record [0-9a-f-]{36}, tenant \w+, log [0-9a-f-]{36} at 5: its bytes/)
+    const deleted = await attacked([DELETE], () => verify('--json'))
+    expect(deleted.status).toBe(4)
+    expect(JSON.parse(deleted.stdout).completeness).toMatchObject({
+      ok: false,
+      missing: [{ seq: 7, count: 1 }, { seq: 7 }],
+    })
+    expect((await attacked([EDIT, DELETE], () => verify())).status).toBe(5)
+    expect((await verify()).status).toBe(0)
+  })
+
+  test('misses a log that is gone with all that told of it, by what another log knew', async () => {
+    const newest = '(select max(writer::text)::uuid from audit_writers)'
+    const oldest = '(select min(writer::text)::uuid from kept_audit_writers)'
+    const gone = (which: string) =>
+      ['audit', 'audit_tree', 'audit_checkpoints', 'audit_writers'].map(
+        (table) => `delete from ${table} where writer = ${which}`,
+      )
+    const lost = await attacked(gone(oldest), () => verify())
+    expect(lost.status).toBe(4)
+    expect(lost.stdout).toContain('log_missing')
+    // Nor does it help to take it out of the list: what was signed is the hash of the list.
+    const untold = `update audit_checkpoints set writers = '{"whole": true, "logs": []}'`
+    const edited = await attacked([...gone(oldest), untold], () => verify())
+    expect(edited.status).toBe(3)
+    expect(edited.stdout).toContain('is not the one that was signed')
+    // Of the newest nobody else has heard but what was kept elsewhere.
+    expect((await attacked(gone(newest), () => verify())).status).toBe(0)
+    const held = await attacked(gone(newest), () => verify('--checkpoint', copiesFile(dataDir)))
+    expect(held.status).toBe(4)
+    expect(held.stdout).toContain('of which nothing is left')
+  })
+
+  test('finds out who deletes everything, the keys too, and says that there is nothing where nothing was', async () => {
+    expect((await attacked(ALL, () => verify('--checkpoint', copiesFile(dataDir), '--key', key))).status).toBe(4)
+    expect((await attacked(ALL, () => verify('--checkpoint', copiesFile(dataDir)))).status).toBe(3)
+    const nothing = await attacked(ALL, () => verify())
+    expect(nothing).toMatchObject({ status: 1, stdout: '' })
+    expect(nothing.stderr).toContain('there is no audit trail in this database')
+  })
+
+  test('believes no signature of a key that is not the named one', async () => {
+    const { stdout: other } = await verdict(['audit', 'key'], { env: { DATABASE_URL: await otherDatabase() } })
+    const { status, stdout } = await verify('--key', other.trim())
+    expect(status).toBe(3)
+    expect(stdout).toContain('no key that is known has signed it')
+  })
+
+  test('looks at a tenant and a time only', async () => {
+    const whole = JSON.parse((await verify('--json')).stdout).integrity.checked
+    const tenant = JSON.parse((await verify('--json', '--tenant', 'default')).stdout).integrity.checked
+    const future = JSON.parse((await verify('--json', '--from', '2999-01-01T00:00:00Z')).stdout)
+    expect(tenant).toBeGreaterThanOrEqual(2 * DECISIONS)
+    expect(tenant).toBeLessThan(whole)
+    expect(future).toMatchObject({ integrity: { ok: true, checked: 0 }, completeness: { ok: true } })
+    expect((await attacked([DELETE], () => verify('--tenant', 'default'))).status).toBe(4)
+    // A record after a tenant's last one in a log may have been its own: nobody can tell it that it was not.
+    const maybe = await attacked([DELETE], () => verify('--tenant', 'system'))
+    expect(maybe.stdout).toContain('the others may be its own')
+  })
+
+  test.each([
+    ['no key', ['--key', 'verdict.audit/x+00000000+AAAA'], /is neither a public key/],
+    ['no file', ['--checkpoint', '/nowhere/at/all'], /could not read/],
+    ['no instant', ['--from', 'yesterday'], /is no RFC 3339 instant/],
+  ])('refuses what is %s', async (_what, argv, said) => {
+    const { status, stderr } = await verify(...argv)
+    expect(status).toBe(1)
+    expect(stderr).toMatch(said)
+  })
+
+  test('refuses a file without a checkpoint, and a place without a database', async () => {
+    const empty = await file('empty.log', 'nothing\n')
+    expect((await verify('--checkpoint', empty)).stderr).toContain('holds no checkpoint')
+    const { status, stderr } = await verdict(['audit', 'verify'], { env: { VERDICT_DATA_DIR: dataDir } })
+    expect(status).toBe(1)
+    expect(stderr).toContain('no embedded database in')
+  })
+})
+
+let other: FreshDatabase | undefined
+
+/** Another deployment's. */
+async function otherDatabase(): Promise<string> {
+  other = await freshDatabase()
+  const service = await startService({ database: other })
+  await service.close()
+  return other.url
+}
+
+afterAll(() => other?.close())
