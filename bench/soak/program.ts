@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -69,6 +70,11 @@ export async function withoutWaiting(): Promise<{ folder: string; remove: () => 
   if (!text.includes(WAITS)) throw new Error(`${file} does not wait where it was expected to`)
   await writeFile(file, text.replace(WAITS, DOES_NOT_WAIT))
   return { folder, remove: () => rm(folder, { recursive: true, force: true }) }
+}
+
+/** An API key that a service may be started with. */
+export function newKey(id: string): string {
+  return `vdt_${id}${randomBytes(4).toString('hex')}_${randomBytes(32).toString('base64url')}`
 }
 
 async function freePort(): Promise<number> {

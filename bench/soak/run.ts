@@ -1,5 +1,6 @@
 /** `npm run soak -- <name> […]`: what tests show in seconds, for as long as wanted. */
 const SOAKS: Readonly<Record<string, () => Promise<{ run(args: readonly string[]): Promise<void> }>>> = {
+  coalition: () => import('./coalition.ts'),
   decide: () => import('./decide.ts'),
   kill: () => import('./kill.ts'),
   postgres: () => import('./postgres.ts'),
