@@ -5,7 +5,7 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { copiesFile } from '../../src/audit/seal/copies.ts'
 import { type OpenDatabase, openDatabase } from '../../src/store/database.ts'
-import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { AUDIT_COLUMNS, type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { startService } from '../support/service.ts'
 import { verdict } from './run.ts'
 
@@ -63,7 +63,8 @@ async function attacked<T>(statements: readonly string[], look: () => Promise<T>
   } finally {
     for (const table of tables) {
       await run(`delete from ${table}`)
-      await run(`insert into ${table} select * from kept_${table}`)
+      const columns = table === 'audit' ? AUDIT_COLUMNS : '*'
+      await run(`insert into ${table} ${columns === '*' ? '' : `(${columns})`} select ${columns} from kept_${table}`)
       await run(`drop table kept_${table}`)
     }
   }

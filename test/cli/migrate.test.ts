@@ -15,8 +15,8 @@ test('migrate makes the schema as the owner, gives the service its rights, and m
   expect(first).toMatchObject({ status: 0, stderr: '' })
   expect(first.stdout).toContain('Ran 0001_foundation.')
   expect(await verdict(['migrate'], { env })).toEqual({ status: 0, stdout: 'The schema is up to date.\n', stderr: '' })
-  expect(await database.db.selectFrom('tenants').select('id').execute()).toEqual([])
-  await expect(database.db.deleteFrom('audit').execute()).rejects.toThrow('permission denied')
+  expect(await database.service.selectFrom('tenants').select('id').execute()).toEqual([])
+  await expect(database.service.deleteFrom('audit').execute()).rejects.toThrow('permission denied')
 })
 
 test('a database that does not answer is told in one line', async () => {
