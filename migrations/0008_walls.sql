@@ -41,3 +41,14 @@ create index audit_resource on audit (tenant_id, resource_hash, at, id);
 
 -- Migrations before this one made tables of tenants too.
 select wall_tenants_off();
+
+-- What seals the secrets in the database and what their keyed hashes are made with, itself sealed under the master key:
+-- a new master key seals this one row anew, and changes no hash that stands in the audit.
+create table deployment_key (
+  one boolean primary key default true check (one),
+  sealed bytea not null,
+  sealed_at timestamptz not null default now()
+);
+
+-- A key that is revoked verifies nothing from then on; one that is retired verifies what it has signed.
+alter table signing_keys add column revoked_at timestamptz;

@@ -1,6 +1,7 @@
 import { parseApiKey } from './authn/api-key.ts'
 import { Environment, type Variable } from './config/environment.ts'
 import { Failure } from './failure.ts'
+import type { MasterKeys } from './store/deployment-key.ts'
 import { LOG_LEVELS, type LogLevel } from './telemetry/logger.ts'
 
 export interface Config {
@@ -21,6 +22,8 @@ export interface Config {
   readonly adminKey: string | undefined
   /** 32 bytes. */
   readonly masterKey: Buffer | undefined
+  /** The one that is being replaced. */
+  readonly previousMasterKey: Buffer | undefined
   /** undefined: none. */
   readonly preset: string | undefined
   readonly journalFsync: 'batch' | 'off'
@@ -87,6 +90,11 @@ export const VARIABLES = [
     description: '32 bytes in base64, seals secrets in the database; required with DATABASE_URL',
   },
   {
+    name: 'VERDICT_MASTER_KEY_PREVIOUS',
+    secret: true,
+    description: 'the master key before, until verdict keys reseal has run',
+  },
+  {
     name: 'VERDICT_PRESET',
     description:
       'a policy to fill an empty tenant default with, or none; absent: quickstart with the embedded database, else none',
@@ -133,7 +141,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     publicUrl: readPublicUrl(read) ?? `http://${reachable(host)}:${port}`,
     rootKey: readApiKey(read, 'VERDICT_ROOT_KEY'),
     adminKey: readApiKey(read, 'VERDICT_ADMIN_KEY'),
-    masterKey: readMasterKey(read),
+    masterKey: readMasterKey(read, 'VERDICT_MASTER_KEY'),
+    previousMasterKey: readPreviousMasterKey(read),
     preset: readPreset(read, databaseUrl === undefined),
     journalFsync: read.oneOf('VERDICT_JOURNAL_FSYNC', ['batch', 'off']),
     journalMaxBytes: read.integer('VERDICT_JOURNAL_MAX_BYTES', 1024 ** 2, Number.MAX_SAFE_INTEGER),
@@ -160,14 +169,15 @@ export function readPruneUrl(env: NodeJS.ProcessEnv): string {
   return url ?? ''
 }
 
-/** What ships or prunes records seals them, and needs the key for that. @throws Failure `unsafe_configuration`. */
-export function readSealingKey(env: NodeJS.ProcessEnv): Buffer {
+/** For who seals, or signs: what ships and prunes records, and what rotates keys. @throws Failure `unsafe_configuration`. */
+export function readMasterKeys(env: NodeJS.ProcessEnv): MasterKeys {
   const read = new Environment(VARIABLES, env)
-  const masterKey = readMasterKey(read)
-  if (masterKey === undefined)
-    read.complain('VERDICT_MASTER_KEY', 'is required: it opens the key that signs checkpoints')
+  const current = readMasterKey(read, 'VERDICT_MASTER_KEY')
+  const previous = readPreviousMasterKey(read)
+  if (current === undefined)
+    read.complain('VERDICT_MASTER_KEY', 'is required: it opens the key that seals what is secret')
   refuse(read)
-  return masterKey ?? Buffer.alloc(0)
+  return { current: current ?? Buffer.alloc(0), previous }
 }
 
 /** What looks at the audit needs: the database, and the data directory where one is meant. */
@@ -303,17 +313,28 @@ function readApiKey(read: Environment, name: string): string | undefined {
   return text
 }
 
-function readMasterKey(read: Environment): Buffer | undefined {
-  const text = read.optional('VERDICT_MASTER_KEY')
+function readMasterKey(
+  read: Environment,
+  name: 'VERDICT_MASTER_KEY' | 'VERDICT_MASTER_KEY_PREVIOUS',
+): Buffer | undefined {
+  const text = read.optional(name)
   if (text === undefined) return undefined
   const key = Buffer.from(text, 'base64')
   // Node's decoder skips what is not base64; only a text that comes out again as it went in is one.
   if (key.length !== 32 || key.toString('base64') !== text) {
-    read.complain('VERDICT_MASTER_KEY', 'is not 32 bytes in base64: make them with: openssl rand -base64 32')
+    read.complain(name, 'is not 32 bytes in base64: make them with: openssl rand -base64 32')
   } else if (isSample(key.toString('latin1')) || isSample(text)) {
-    read.complain('VERDICT_MASTER_KEY', 'is a sample: make one with: openssl rand -base64 32')
+    read.complain(name, 'is a sample: make one with: openssl rand -base64 32')
   }
   return key
+}
+
+function readPreviousMasterKey(read: Environment): Buffer | undefined {
+  const name = 'VERDICT_MASTER_KEY_PREVIOUS'
+  if (read.isSet(name) && !read.isSet('VERDICT_MASTER_KEY')) read.complain(name, 'needs VERDICT_MASTER_KEY')
+  if (read.isSet(name) && read.text(name) === read.text('VERDICT_MASTER_KEY'))
+    read.complain(name, 'is VERDICT_MASTER_KEY: the two are one key')
+  return readMasterKey(read, name)
 }
 
 function readPreset(read: Environment, embedded: boolean): string | undefined {

@@ -5,6 +5,7 @@ import { acquireLock } from './audit/lock.ts'
 import { Redactor } from './audit/redactor.ts'
 import { copiesFile, notesInFile } from './audit/seal/copies.ts'
 import { AuditTrail } from './audit/trail.ts'
+import { KeyUse } from './authn/key-use.ts'
 import type { Config } from './config.ts'
 import { Failure } from './failure.ts'
 import { VERIFICATIONS, type Verify, verification } from './http/audit-proof.ts'
@@ -20,11 +21,13 @@ import { readinessOf } from './serve/readiness.ts'
 import { openSealing } from './serve/sealing.ts'
 import { mismatchEvent } from './serve/security.ts'
 import { Snapshots } from './snapshot/snapshots.ts'
+import { noteUse } from './store/api-keys.ts'
 import { presenceOf } from './store/audit-log.ts'
 import { bootstrap } from './store/bootstrap.ts'
 import { clockSkew } from './store/clock.ts'
 import { openDataDirectory } from './store/data-directory.ts'
 import { checkConnection, type DatabaseOptions, type OpenDatabase, openDatabase } from './store/database.ts'
+import { openDeploymentKey } from './store/deployment-key.ts'
 import { startEmbedded } from './store/embedded.ts'
 import { mayMigrate, migrate, pendingMigrations } from './store/migrate.ts'
 import { outboxStore } from './store/outbox.ts'
@@ -50,6 +53,7 @@ const SHIP_MS = 2_500
 const SHIPPING_QUERY_MS = 5_000
 /** A page of a verification; also the count of what stands after a tenant's last record. */
 const VERIFY_QUERY_MS = 60_000
+const SECOND = 1_000
 const MINUTE = 60_000
 
 /** Wires all parts, from the disk to the door, and starts answering. What fails on the way closes what was opened. */
@@ -80,8 +84,10 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   await checkConnection(database.db)
   await bringSchemaUpToDate(database, url)
   await bootstrap(database.db, keys, () => new Date(clock()))
+  const masterKeys = { current: keys.masterKey, previous: keys.previousMasterKey }
+  const deploymentKey = await openDeploymentKey(database.db, masterKeys)
 
-  const trail = await openTrail(config, dataDir, url, keys.masterKey, logger, opened)
+  const trail = await openTrail(config, dataDir, url, deploymentKey, logger, opened)
   const metrics = new Metrics()
   const snapshots = new Snapshots({
     source: snapshotSource(facts.db),
@@ -98,7 +104,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   opened.add('snapshots', () => snapshots.stop())
   showFigures(metrics, snapshots, trail, database)
 
-  const redactor = new Redactor(keys.masterKey)
+  const redactor = new Redactor(deploymentKey)
   // Refused credentials are recorded there, also while the database is away.
   await snapshots.tenant('system')
   const administration = administer(database, trail, snapshots, redactor, logger)
@@ -108,6 +114,12 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
     state.skew = await skewOf(database, clock)
   })
 
+  const signingKeys = await openSigningKeys(facts.db, deploymentKey)
+  // Which keys there are is known everywhere within a second, as is what else is revoked.
+  every(SECOND, opened, () => signingKeys.poll())
+  const keyUse = new KeyUse((tenant, uses) => noteUse(database.db.of(tenant), tenant, uses))
+  opened.add('use of keys', () => keyUse.drain())
+  every(MINUTE, opened, () => keyUse.drain())
   const app = await createServer({ logger, metrics, isClosing: () => state.isClosing })
   const door = new Door(app)
   const authenticator = await addRoutes(app, {
@@ -119,7 +131,8 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
     verify: openVerification(url, dataDir, logger, opened),
     reading: reading.db,
     redactor,
-    signingKeys: await openSigningKeys(database.db, keys.masterKey),
+    signingKeys,
+    keyUse,
     publicUrl: config.publicUrl,
     clock,
     readiness: () =>

@@ -11,7 +11,7 @@ export interface SigningKey {
 
 /** The deployment's signing keys, newest first; never none. */
 export interface SigningKeys {
-  /** The one that signs: the newest. */
+  /** The one that signs: the newest that everybody has had time to read. */
   current(): SigningKey
   find(kid: string): SigningKey | undefined
   all(): readonly SigningKey[]

@@ -100,6 +100,25 @@ Examples:
   $ verdict audit prune --before 2025-01 --dry-run
   audit_2024_12  would drop 1204331 records of 3 writers`
 
+export const keysRotateHelp = `
+The new key is published at once and signs half a minute later, when every process has read it; tokens of the keys before
+it stay valid until they expire, and those keys are published for a day. DATABASE_URL and VERDICT_MASTER_KEY are those of
+the service. With --emergency nothing is kept: tokens of that key are refused by every process within seconds (who has
+an API key or a session gets another), and where it was the one that signed, a new one does.
+
+Examples:
+  $ verdict keys rotate
+  $ verdict keys list
+  $ verdict keys rotate --emergency kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k`
+
+export const keysResealHelp = `
+To replace the master key while the service runs:
+  1. Start every process with the new key in VERDICT_MASTER_KEY, and the old one in VERDICT_MASTER_KEY_PREVIOUS.
+  2. Run this, with the same two variables.
+  3. Start every process without VERDICT_MASTER_KEY_PREVIOUS.
+Nothing else changes: what is sealed in the database, and the keyed hashes in the audit, hang on a key of their own, which
+is all that is sealed anew.`
+
 export const journalShipHelp = `
 For a data directory whose process does not come back: a copy of it, a volume of a replica that is gone. (A process that
 starts on the directory ships what is left in it by itself.) DATABASE_URL names the database. What is there already is

@@ -4,11 +4,12 @@ import { validate } from 'uuid'
 import { acquireLock } from '../audit/lock.ts'
 import { type Progress, type RecoveredLog, recoverJournals } from '../audit/recovery.ts'
 import type { Log } from '../audit/shipper.ts'
-import { readMigrateConfig, readSealingKey } from '../config.ts'
+import { readMasterKeys, readMigrateConfig } from '../config.ts'
 import { Failure } from '../failure.ts'
 import { openSealing } from '../serve/sealing.ts'
 import { presentWriters } from '../store/audit-log.ts'
 import { checkConnection, type OpenDatabase, openDatabase } from '../store/database.ts'
+import { openDeploymentKey } from '../store/deployment-key.ts'
 import { EXIT, type Io } from './io.ts'
 
 export interface ShipOptions {
@@ -29,13 +30,13 @@ interface Place {
 /** Ships what a process left behind, each record once. */
 export async function shipJournal(dir: string, { json }: ShipOptions, io: Io): Promise<number> {
   const { databaseUrl = '' } = readMigrateConfig(io.env)
-  const masterKey = readSealingKey(io.env)
+  const masterKeys = readMasterKeys(io.env)
   const place = await placeOf(resolve(dir))
   const lock = await acquireLock(place.dataDir)
   const database = openDatabase({ url: databaseUrl, name: 'verdict journal', size: 2, queryTimeout: QUERY_MS })
   try {
     await checkConnection(database.db)
-    const logs = await ship(place, database, masterKey, io)
+    const logs = await ship(place, database, await openDeploymentKey(database.db, masterKeys), io)
     io.stdout.write(json === true ? `${JSON.stringify({ logs })}\n` : logs.map(told).join(''))
     if (logs.length === 0 && json !== true) io.stdout.write('There is nothing to ship.\n')
     return logs.every(({ complete }) => complete) ? EXIT.ok : EXIT.error

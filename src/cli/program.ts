@@ -11,12 +11,15 @@ import {
   checkHelp,
   exportHelp,
   journalShipHelp,
+  keysResealHelp,
+  keysRotateHelp,
   programHelp,
   serveHelp,
   testHelp,
 } from './help.ts'
 import { EXIT, type Io } from './io.ts'
 import type { ShipOptions } from './journal.ts'
+import type { RotateOptions } from './keys.ts'
 import type { PruneCommand } from './prune.ts'
 import { report } from './report.ts'
 import type { TestOptions } from './test.ts'
@@ -107,6 +110,25 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .action(async (dir: string, options: ShipOptions) =>
       ended(await (await import('./journal.ts')).shipJournal(dir, options, io)),
     )
+
+  const keys = program
+    .command('keys')
+    .description('the keys that sign access tokens, and the key that seals what is secret')
+  keys
+    .command('list')
+    .description('list the keys that sign access tokens, newest first')
+    .action(async () => ended(await (await import('./keys.ts')).listKeys(io)))
+  keys
+    .command('rotate')
+    .description('make a new key that signs access tokens; or take one away at once')
+    .option('--emergency <kid>', 'this key got out: refuse whatever it has signed, from now on')
+    .addHelpText('after', keysRotateHelp)
+    .action(async (options: RotateOptions) => ended(await (await import('./keys.ts')).rotateKeys(options, io)))
+  keys
+    .command('reseal')
+    .description('seal under VERDICT_MASTER_KEY what VERDICT_MASTER_KEY_PREVIOUS has sealed')
+    .addHelpText('after', keysResealHelp)
+    .action(async () => ended(await (await import('./keys.ts')).reseal(io)))
 
   program
     .command('check')

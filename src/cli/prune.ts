@@ -1,9 +1,10 @@
 import { type Checkpoints, type PruneOutcome, pruneAudit } from '../audit/prune.ts'
-import { readPruneUrl, readSealingKey } from '../config.ts'
+import { readMasterKeys, readPruneUrl } from '../config.ts'
 import { Failure } from '../failure.ts'
 import { parseInstant } from '../policy/instant.ts'
 import { signedCheckpoints } from '../store/audit-covered.ts'
-import { checkConnection, openDatabase, sqlState } from '../store/database.ts'
+import { checkConnection, type OpenDatabase, openDatabase, sqlState } from '../store/database.ts'
+import { findDeploymentKey, type MasterKeys } from '../store/deployment-key.ts'
 import { pruneStore } from '../store/prune.ts'
 import { EXIT, type Io } from './io.ts'
 import { withProgress } from './progress.ts'
@@ -20,11 +21,11 @@ const QUERY_MS = 10 * 60_000
 /** Drops what is old enough; see the command's help. */
 export async function prune(options: PruneCommand, io: Io, given?: Checkpoints): Promise<number> {
   const before = readBefore(options.before)
-  const masterKey = given === undefined ? readSealingKey(io.env) : undefined
+  const masterKeys = given === undefined ? readMasterKeys(io.env) : undefined
   const database = openDatabase({ url: readPruneUrl(io.env), name: 'verdict prune', size: 2, queryTimeout: QUERY_MS })
   try {
     await checkConnection(database.db)
-    const checkpoints = given ?? (await signedCheckpoints(database.db, masterKey ?? Buffer.alloc(0)))
+    const checkpoints = given ?? (await signedCheckpoints(database.db, await keyFor(database, masterKeys)))
     const outcomes = await withProgress(io, `pruning before ${before.toISOString()}`, () =>
       pruneAudit({
         store: pruneStore(database.db),
@@ -45,6 +46,12 @@ export async function prune(options: PruneCommand, io: Io, given?: Checkpoints):
   } finally {
     await database.close()
   }
+}
+
+async function keyFor({ db }: OpenDatabase, keys: MasterKeys | undefined): Promise<Buffer> {
+  const key = keys === undefined ? undefined : await findDeploymentKey(db, keys)
+  if (key === undefined) throw new Failure('unprocessable', 'the database holds no key yet: nothing was recorded in it')
+  return key
 }
 
 function readBefore(text: string): Date {

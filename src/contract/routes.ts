@@ -72,6 +72,7 @@ export const ROUTES: readonly Route[] = [
   tenants.putSettings,
   tenants.listApiKeys,
   tenants.createApiKey,
+  tenants.rotateApiKey,
   tenants.deleteApiKey,
   tenants.listTenants,
   tenants.createTenant,

@@ -172,6 +172,15 @@ export const StoredApiKey = Type.Object({
   ...stored,
 })
 
+const keyQuery = {
+  older_than_days: Type.Optional(
+    Type.String({
+      pattern: '^[0-9]{1,4}$',
+      description: 'Only keys that were made more than so many days ago: those to rotate, with 90.',
+    }),
+  ),
+}
+
 export const listApiKeys = {
   method: 'GET',
   url: '/v1/api-keys',
@@ -181,7 +190,7 @@ export const listApiKeys = {
     tags: ['API keys'],
     summary: 'List API keys (never their secrets)',
     headers: ReadHeaders,
-    querystring: Type.Object(pageQuery, closed),
+    querystring: Type.Object({ ...pageQuery, ...keyQuery }, closed),
     response: { 200: page(StoredApiKey), ...readProblems },
   },
 } as const
@@ -205,6 +214,37 @@ export const createApiKey = {
       }),
       ...writeProblems,
     },
+  },
+} as const
+
+const WEEK_S = 604_800
+
+export const rotateApiKey = {
+  method: 'POST',
+  url: '/v1/api-keys/:id/rotate',
+  config: may('pdp:api_key', 'pdp:write', true),
+  schema: {
+    operationId: 'rotateApiKey',
+    tags: ['API keys'],
+    summary: 'Create a key in the place of another; both are good for a while',
+    description:
+      'The new key has an id of its own, and name, subject, roles and expiry of the old one, which expires after the overlap. Tokens that were got with the old one end with it.',
+    headers: WriteHeaders,
+    params: IdParams,
+    body: Type.Object(
+      {
+        overlap_s: Type.Optional(
+          Type.Integer({
+            minimum: 0,
+            maximum: WEEK_S,
+            description: 'Seconds that the old key stays good; 86400 if absent.',
+          }),
+        ),
+        expires_at: Type.Optional(Nullable(Instant)),
+      },
+      closed,
+    ),
+    response: createApiKey.schema.response,
   },
 } as const
 

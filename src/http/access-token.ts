@@ -40,7 +40,7 @@ export async function accessTokens(app: FastifyInstance, keys: SigningKeys, issu
   await app.register(fastifyJwt, { secret: { private: private_pem, public: public_pem }, sign: { algorithm: 'EdDSA' } })
   const jwt = app.jwt as JWT
   // Keyed by a hash of the token's exact bytes: a token with another last character that still verifies only misses.
-  const verified = new LRUCache<string, TokenClaims>({ max: VERIFIED })
+  const verified = new LRUCache<string, Verified>({ max: VERIFIED })
   return {
     lifetime: LIFETIME_S,
     issue: ({ tenant, key, subject }, nowMs) => {
@@ -65,16 +65,23 @@ export async function accessTokens(app: FastifyInstance, keys: SigningKeys, issu
     verify: (token, nowMs) => {
       const digest = hash('sha256', token, 'base64url')
       const known = verified.get(digest)
-      const claims = known ?? check(jwt, keys, issuer, token, nowMs)
-      if (claims === undefined || claims.exp * 1000 <= nowMs) return undefined
-      if (known === undefined) verified.set(digest, claims)
-      return claims
+      const found = known ?? check(jwt, keys, issuer, token, nowMs)
+      // A key may have been revoked since: with it goes whatever it has signed.
+      if (found === undefined || found.claims.exp * 1000 <= nowMs || keys.find(found.kid) === undefined)
+        return undefined
+      if (known === undefined) verified.set(digest, found)
+      return found.claims
     },
     keys: () => keys.all().map((key) => key.public_jwk),
   }
 }
 
-function check(jwt: JWT, keys: SigningKeys, issuer: string, token: string, nowMs: number): TokenClaims | undefined {
+interface Verified {
+  readonly kid: string
+  readonly claims: TokenClaims
+}
+
+function check(jwt: JWT, keys: SigningKeys, issuer: string, token: string, nowMs: number): Verified | undefined {
   try {
     const header = jwt.decode<{ header: { kid?: unknown } }>(token, { complete: true })?.header
     const key = typeof header?.kid === 'string' ? keys.find(header.kid) : undefined
@@ -87,7 +94,8 @@ function check(jwt: JWT, keys: SigningKeys, issuer: string, token: string, nowMs
       checkTyp: 'at+jwt',
       requiredClaims: ['iss', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sub', 'tenant', 'key'],
     })
-    return claimsOf(claims, nowMs)
+    const read = claimsOf(claims, nowMs)
+    return read && { kid: key.kid, claims: read }
   } catch {
     // Whatever is wrong with it, to its bearer it is one and the same: not a token.
     return undefined

@@ -3,6 +3,7 @@ import { type AuditEvent, eventId } from '../audit/event.ts'
 import { type Authenticated, authenticate } from '../authn/authenticate.ts'
 import type { Caller } from '../authn/caller.ts'
 import { FailedAttempts, type Uncounted } from '../authn/failed-attempts.ts'
+import type { KeyUse } from '../authn/key-use.ts'
 import { Failure } from '../failure.ts'
 import type { Pdp } from '../pdp.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
@@ -27,13 +28,14 @@ export interface AuthenticatorParts {
   readonly pdp: Pdp
   readonly snapshots: Snapshots
   readonly tokens: AccessTokens
+  readonly keyUse: KeyUse
   readonly clock: () => number
 }
 
 const SYSTEM = 'system'
 const REFUSED = 'invalid_credential'
 
-export function createAuthenticator({ pdp, snapshots, tokens, clock }: AuthenticatorParts): Authenticator {
+export function createAuthenticator({ pdp, snapshots, tokens, keyUse, clock }: AuthenticatorParts): Authenticator {
   const failed = new FailedAttempts()
   const source = {
     findApiKey: (id: string) => snapshots.findApiKey(id),
@@ -49,7 +51,11 @@ export function createAuthenticator({ pdp, snapshots, tokens, clock }: Authentic
   }
 
   function settle(request: FastifyRequest, authenticated: Authenticated): Caller | Promise<Caller> {
-    if (authenticated.caller !== undefined) return authenticated.caller
+    const { caller } = authenticated
+    if (caller !== undefined) {
+      keyUse.note(caller, clock())
+      return caller
+    }
     return refuse(request, authenticated.tenant)
   }
 

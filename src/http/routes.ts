@@ -1,5 +1,6 @@
 import type { Administration } from '../administration.ts'
 import type { Redactor } from '../audit/redactor.ts'
+import type { KeyUse } from '../authn/key-use.ts'
 import type { SigningKeys } from '../authn/signing-key.ts'
 import type { Pdp } from '../pdp.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
@@ -34,6 +35,7 @@ export interface RouteParts extends OperationsParts {
   readonly reading: TenantDatabase
   readonly redactor: Redactor
   readonly signingKeys: SigningKeys
+  readonly keyUse: KeyUse
   readonly publicUrl: string
   /** ms since the epoch. */
   readonly clock: () => number

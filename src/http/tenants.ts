@@ -41,12 +41,21 @@ export function settingsRoutes(app: App, { settings }: Administration): void {
 export function apiKeyRoutes(app: App, { api_keys }: Administration): void {
   app.route({
     ...contract.listApiKeys,
-    handler: (request) => api_keys.list(readOf(request), pageOf(request.query)),
+    handler: (request) => {
+      const { older_than_days } = request.query
+      const days = older_than_days === undefined ? undefined : Number(older_than_days)
+      return api_keys.list(readOf(request), { older_than_days: days }, pageOf(request.query))
+    },
   })
   app.route({
     ...contract.createApiKey,
     handler: async (request, reply) =>
       sendAnswer(request, reply, await api_keys.create(writeOf(request), request.body)),
+  })
+  app.route({
+    ...contract.rotateApiKey,
+    handler: async (request, reply) =>
+      sendAnswer(request, reply, await api_keys.rotate(writeOf(request), request.params.id, request.body)),
   })
   app.route({
     ...contract.deleteApiKey,

@@ -11,9 +11,14 @@ export interface Screen {
 
 /** The deployment's keys: configured, or with the embedded database made by its first start and shown this once. */
 export async function keysFor(config: Config, dataDir: string, screen: Screen): Promise<Keys> {
-  const { rootKey, adminKey, masterKey } = config
+  const { rootKey, adminKey, masterKey, previousMasterKey } = config
   if (config.databaseUrl === undefined) {
-    const given = { ...(rootKey && { rootKey }), ...(adminKey && { adminKey }), ...(masterKey && { masterKey }) }
+    const given = {
+      ...(rootKey && { rootKey }),
+      ...(adminKey && { adminKey }),
+      ...(masterKey && { masterKey }),
+      previousMasterKey,
+    }
     const keys = await generatedKeys(dataDir, given)
     if (screen.isTTY === true)
       for (const { name, value, file } of keys.made) screen.write(`${name} key: ${value}  (${file})\n`)
@@ -23,7 +28,7 @@ export async function keysFor(config: Config, dataDir: string, screen: Screen): 
   if (rootKey === undefined || masterKey === undefined) {
     throw new Failure('unsafe_configuration', 'with DATABASE_URL, VERDICT_ROOT_KEY and VERDICT_MASTER_KEY are required')
   }
-  return { rootKey, adminKey, masterKey }
+  return { rootKey, adminKey, masterKey, previousMasterKey }
 }
 
 export function journalRoot(dataDir: string): string {

@@ -31,10 +31,17 @@ export async function getApiKey(db: Kysely<Database>, tenant: string, id: string
   return (await query.execute(db)).rows.map(stored)[0]
 }
 
-export async function listApiKeys(db: Kysely<Database>, tenant: string, page: Page): Promise<Listed<StoredApiKey>> {
+/** @param madeBefore null: whenever they were made. */
+export async function listApiKeys(
+  db: Kysely<Database>,
+  tenant: string,
+  madeBefore: Date | null,
+  page: Page,
+): Promise<Listed<StoredApiKey>> {
   const after = decodeCursor(page.cursor, NameCursor)?.[0] ?? ''
   const { rows } = await sql<ApiKeyRow>`
-    select ${members} from api_keys where tenant_id = ${tenant} and id > ${after}
+    select ${members} from api_keys
+    where tenant_id = ${tenant} and id > ${after} and created_at < coalesce(${madeBefore}::timestamptz, 'infinity')
     order by id limit ${page.limit + 1}`.execute(db)
   return paged(rows, page.limit, (row) => [row.id], stored)
 }
@@ -71,6 +78,31 @@ export async function insertApiKey(
       updated_at: at,
     })
     .execute()
+}
+
+export async function expireApiKey(
+  trx: Transaction<Database>,
+  { tenant, revision, at }: Stamp,
+  id: string,
+  until: Date,
+): Promise<void> {
+  await sql`
+    update api_keys set expires_at = ${until}, version = ${revision}, updated_at = ${at}
+    where tenant_id = ${tenant} and id = ${id}`.execute(trx)
+}
+
+/** Notes when keys were last used, never earlier than is known already. No revision: it is no policy. */
+export async function noteUse(
+  db: Kysely<Database>,
+  tenant: string,
+  uses: readonly { readonly id: string; readonly at: Date }[],
+): Promise<void> {
+  const [ids, instants] = [uses.map(({ id }) => id), uses.map(({ at }) => at)]
+  await sql`
+    update api_keys k set last_used_at = used.at
+    from unnest(${ids}::text[], ${instants}::timestamptz[]) as used (id, at)
+    where k.tenant_id = ${tenant} and k.id = used.id and k.last_used_at is distinct from used.at
+      and used.at > coalesce(k.last_used_at, '-infinity')`.execute(db)
 }
 
 export async function deleteApiKeys(trx: Transaction<Database>, tenant: string, ids: readonly string[]): Promise<void> {

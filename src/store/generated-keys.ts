@@ -9,6 +9,8 @@ export interface Keys {
   readonly adminKey: string | undefined
   /** 32 bytes. */
   readonly masterKey: Buffer
+  /** The one that is being replaced. */
+  readonly previousMasterKey: Buffer | undefined
 }
 
 export interface KeysAtHand extends Keys {
@@ -38,7 +40,7 @@ export async function generatedKeys(dataDir: string, given: Partial<Keys>): Prom
   if (masterKey.length !== 32) {
     throw new Failure('unsafe_configuration', `${join(dataDir, 'master.key')} does not hold 32 bytes in base64`)
   }
-  return { rootKey, adminKey, masterKey, made }
+  return { rootKey, adminKey, masterKey, previousMasterKey: given.previousMasterKey, made }
 }
 
 function apiKey(id: string): string {

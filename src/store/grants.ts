@@ -31,6 +31,7 @@ export const SERVICE_PRIVILEGES = {
   audit_checkpoints: ['select', 'insert'],
   audit_keys: ['select', 'insert'],
   audit_pruned: ['select'],
+  deployment_key: ['select', 'insert', 'update'],
 } satisfies Record<keyof Database, readonly Privilege[]>
 
 // Two transactions that grant on the same table at once fail with "tuple concurrently updated".
@@ -91,7 +92,7 @@ function prunerStatements(user: string): RawBuilder<unknown>[] {
     sql`revoke all on all functions in schema public from ${role}`,
     sql`revoke create on schema public from public, ${role}`,
     sql`grant usage on schema public to ${role}`,
-    sql`grant select on audit, audit_writers, audit_pruned, audit_checkpoints, audit_keys to ${role}`,
+    sql`grant select on audit, audit_writers, audit_pruned, audit_checkpoints, audit_keys, deployment_key to ${role}`,
     sql`grant execute on function prune_audit(text, timestamptz, uuid, jsonb, text, text, uuid, text) to ${role}`,
   ]
 }

@@ -37,6 +37,7 @@ export interface Database {
     sealed: Buffer
     created_at: GeneratedInstant
     retired_at: Date | null
+    revoked_at: NullableInstant
   }
   policy_changes: PolicyChangeTable
   idempotency_keys: {
@@ -64,6 +65,7 @@ export interface Database {
   }
   audit_keys: { name: string; id: string; public_key: Buffer; sealed: Buffer; created_at: GeneratedInstant }
   audit_pruned: AuditPrunedTable
+  deployment_key: { one: Generated<boolean>; sealed: Buffer; sealed_at: GeneratedInstant }
 }
 
 /** The logs that a checkpoint tells of: all, or what changed. A root is in base64. */

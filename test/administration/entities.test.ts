@@ -115,7 +115,7 @@ describe('entities', () => {
     await entities.put(by(), eng)
     expect((await entities.get(ACME, { type: 'user', id: 'carl' })).body.parents).toEqual([group('a'), group('b')])
     expect((await assignments.list(ACME, {}, FIRST_PAGE)).items).toEqual([kept.body])
-    expect((await api_keys.list(ACME, FIRST_PAGE)).items).toEqual([])
+    expect((await api_keys.list(ACME, {}, FIRST_PAGE)).items).toEqual([])
     const index = await sql<{ id: string }>`select id from api_key_index`.execute(bench.db)
     expect(index.rows).toEqual([])
   })

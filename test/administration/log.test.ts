@@ -140,7 +140,7 @@ async function stored(tenant: string) {
     state.set(JSON.stringify(['assignment', { id: document.id }]), { document, version: null })
   }
   for (const { version, created_at, updated_at, last_used_at, ...document } of (
-    await bench.administration.api_keys.list(read, page)
+    await bench.administration.api_keys.list(read, {}, page)
   ).items) {
     state.set(JSON.stringify(['api_key', { id: document.id }]), { document, version })
   }
