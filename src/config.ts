@@ -1,4 +1,5 @@
 import { parseApiKey } from './authn/api-key.ts'
+import { EDGE_VARIABLES, type EdgeConfig, readEdge } from './config/edge.ts'
 import { Environment, type Variable } from './config/environment.ts'
 import { Failure } from './failure.ts'
 import type { MasterKeys } from './store/deployment-key.ts'
@@ -33,6 +34,7 @@ export interface Config {
   readonly entityCache: number
   readonly workers: 1
   readonly drainDelayMs: number
+  readonly edge: EdgeConfig
   readonly logLevel: LogLevel
 }
 
@@ -121,6 +123,7 @@ export const VARIABLES = [
     default: '3',
     description: 'seconds to go on accepting requests after SIGTERM; 0 without a balancer',
   },
+  ...EDGE_VARIABLES,
   { name: 'LOG_LEVEL', default: 'info', description: LOG_LEVELS.join(', ') },
 ] as const satisfies readonly Variable[]
 
@@ -138,7 +141,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     dataDir: read.text('VERDICT_DATA_DIR'),
     host,
     port,
-    publicUrl: readPublicUrl(read) ?? `http://${reachable(host)}:${port}`,
+    publicUrl:
+      readPublicUrl(read) ?? `${read.isSet('VERDICT_TLS_CERT') ? 'https' : 'http'}://${reachable(host)}:${port}`,
     rootKey: readApiKey(read, 'VERDICT_ROOT_KEY'),
     adminKey: readApiKey(read, 'VERDICT_ADMIN_KEY'),
     masterKey: readMasterKey(read, 'VERDICT_MASTER_KEY'),
@@ -150,6 +154,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     entityCache: read.integer('VERDICT_ENTITY_CACHE', 1, 100_000_000),
     workers: 1,
     drainDelayMs: read.seconds('VERDICT_DRAIN_DELAY', 0, 8),
+    edge: readEdge(read),
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS),
   }
   if (read.integer('VERDICT_WORKERS', 1, 1024) !== 1) read.complain('VERDICT_WORKERS', 'only 1 is supported for now')

@@ -120,7 +120,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   const keyUse = new KeyUse((tenant, uses) => noteUse(database.db.of(tenant), tenant, uses))
   opened.add('use of keys', () => keyUse.drain())
   every(MINUTE, opened, () => keyUse.drain())
-  const app = await createServer({ logger, metrics, isClosing: () => state.isClosing })
+  const app = await createServer({ logger, metrics, ...config.edge, isClosing: () => state.isClosing })
   const door = new Door(app)
   const authenticator = await addRoutes(app, {
     pdp: createPdp({ snapshots, trail, clock, metrics, redactor }),
@@ -134,6 +134,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
     signingKeys,
     keyUse,
     publicUrl: config.publicUrl,
+    limits: config.edge,
     clock,
     readiness: () =>
       readinessOf({
@@ -275,9 +276,14 @@ function every(ms: number, opened: Opened, work: () => Promise<void>): void {
   opened.add('timer', () => clearInterval(timer))
 }
 
-async function listen(app: { listen(options: object): Promise<string> }, { host, port }: Config): Promise<string> {
+async function listen(app: { listen(options: object): Promise<string> }, config: Config): Promise<string> {
+  const { host, port, edge } = config
+  // Fastify knows of no TLS but its own.
+  const url = (address: string) => (edge.tls === undefined ? address : address.replace(/^http:/, 'https:'))
   try {
-    return await app.listen({ host, port, listenTextResolver: (address: string) => `Verdict answers at ${address}` })
+    return url(
+      await app.listen({ host, port, listenTextResolver: (address: string) => `Verdict answers at ${url(address)}` }),
+    )
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
     const why = code === 'EADDRINUSE' ? 'the port is in use' : code

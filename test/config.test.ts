@@ -42,6 +42,7 @@ test('an empty environment is the embedded database with every default', () => {
     rootKey: undefined,
     adminKey: undefined,
     masterKey: undefined,
+    previousMasterKey: undefined,
     preset: 'quickstart',
     journalFsync: 'batch',
     journalMaxBytes: 1024 ** 3,
@@ -49,6 +50,13 @@ test('an empty environment is the embedded database with every default', () => {
     entityCache: 200_000,
     workers: 1,
     drainDelayMs: 3_000,
+    edge: {
+      trustedProxies: [],
+      corsOrigins: [],
+      tls: undefined,
+      administrationPerMinute: 6000,
+      authenticationPerMinute: 60,
+    },
     logLevel: 'info',
   })
 })
@@ -176,4 +184,43 @@ test('migrating needs the database and no keys', () => {
     logLevel: 'info',
   })
   expect(complaints({}, readMigrateConfig)).toEqual([expect.stringContaining('DATABASE_URL is required')])
+})
+
+test('every secret can come from a file', () => {
+  const secrets = VARIABLES.filter((variable) => 'secret' in variable).map(({ name }) => name)
+  expect(secrets).toEqual(expect.arrayContaining(['DATABASE_URL', 'VERDICT_MASTER_KEY', 'VERDICT_MASTER_KEY_PREVIOUS']))
+  const OTHER = Buffer.from(Array.from({ length: 32 }, (_, i) => i * 5 + 1)).toString('base64')
+  const values: Record<string, string> = {
+    VERDICT_ROOT_KEY: KEY,
+    VERDICT_ADMIN_KEY: ADMIN,
+    VERDICT_MASTER_KEY: MASTER,
+    VERDICT_MASTER_KEY_PREVIOUS: OTHER,
+  }
+  const direct = Object.fromEntries(secrets.map((name) => [name, values[name] ?? URL]))
+  const files = Object.fromEntries(secrets.map((name) => [`${name}_FILE`, file(`${values[name] ?? URL}\n`)]))
+  expect(readConfig(files)).toEqual(readConfig(direct))
+})
+
+test('what stands before the service is written out, or refused', () => {
+  const edge = (env: NodeJS.ProcessEnv) => complaints(env).map((detail) => detail.split(' ')[0])
+  expect(readConfig({ VERDICT_TRUSTED_PROXIES: '10.0.0.7, fd12::/16' }).edge.trustedProxies).toEqual([
+    '10.0.0.7',
+    'fd12::/16',
+  ])
+  for (const wrong of ['*', 'true', 'loopback', '0.0.0.0/0', '::/0', 'proxy.internal', '10.0.0.0/33', '10.0.0.0/8/8'])
+    expect(edge({ VERDICT_TRUSTED_PROXIES: wrong })).toEqual(['VERDICT_TRUSTED_PROXIES'])
+  for (const wrong of ['*', 'null', 'admin.example.com', 'https://admin.example.com/', 'https://*.example.com/x'])
+    expect(edge({ VERDICT_CORS_ORIGINS: wrong })).toEqual(['VERDICT_CORS_ORIGINS'])
+  expect(edge({ VERDICT_TLS_CERT: file('x') })).toEqual(['VERDICT_TLS_KEY'])
+  expect(edge({ VERDICT_TLS_CERT: file('x'), VERDICT_TLS_KEY: file('y') })).toEqual(['VERDICT_TLS_CERT'])
+  expect(edge({ VERDICT_ADMIN_PER_MINUTE: '0' })).toEqual(['VERDICT_ADMIN_PER_MINUTE'])
+})
+
+test('a previous master key is another one than the present, and needs it', () => {
+  expect(complaints({ ...POSTGRES, VERDICT_MASTER_KEY_PREVIOUS: MASTER })).toEqual([
+    'VERDICT_MASTER_KEY_PREVIOUS is VERDICT_MASTER_KEY: the two are one key',
+  ])
+  expect(complaints({ VERDICT_MASTER_KEY_PREVIOUS: MASTER })).toEqual([
+    'VERDICT_MASTER_KEY_PREVIOUS needs VERDICT_MASTER_KEY',
+  ])
 })

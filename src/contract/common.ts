@@ -14,6 +14,8 @@ export interface RouteConfig {
   readonly unaudited?: true
   /** A suspended tenant's callers get an answer (a deny) instead of a 403. */
   readonly suspended?: 'answers'
+  /** It takes rights away: where calls are limited, it has room of its own. */
+  readonly revokes?: true
 }
 
 export const closed = { additionalProperties: false } as const
@@ -47,6 +49,7 @@ const PROBLEM_TITLES = {
   413: 'The body is larger than this route takes; the limit is in the message',
   415: 'The body is in a format that this route does not take',
   422: 'The request is well-formed and cannot be carried out',
+  429: 'Too many attempts; Retry-After says when to try again',
   503: 'Verdict cannot do this now; nothing was decided or written',
 } as const
 type ProblemStatus = keyof typeof PROBLEM_TITLES
@@ -64,7 +67,7 @@ export function problems(...statuses: ProblemStatus[]): Record<number, TSchema> 
   )
 }
 
-const GUARDED = [400, 401, 403, 503] as const
+const GUARDED = [400, 401, 403, 429, 503] as const
 
 export const readProblems = problems(...GUARDED)
 export const itemProblems = problems(...GUARDED, 404)
@@ -80,7 +83,7 @@ export const writeProblems = {
 }
 
 /** Every body that a caller may send has a limit, in bytes. */
-export const BODY_LIMIT = { route: 256 * 1024, bundle: 50 * 1024 * 1024 } as const
+export const BODY_LIMIT = { authenticate: 64 * 1024, route: 256 * 1024, bundle: 50 * 1024 * 1024 } as const
 
 /** A header value: visible ASCII and spaces. */
 const HeaderText = (maxLength: number) => Type.String({ minLength: 1, maxLength, pattern: '^[ -~]+$' })

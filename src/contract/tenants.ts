@@ -251,7 +251,7 @@ export const rotateApiKey = {
 export const deleteApiKey = {
   method: 'DELETE',
   url: '/v1/api-keys/:id',
-  config: may('pdp:api_key', 'pdp:write', true),
+  config: { ...may('pdp:api_key', 'pdp:write', true), revokes: true },
   schema: {
     operationId: 'deleteApiKey',
     tags: ['API keys'],

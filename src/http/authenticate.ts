@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { eventId } from '../audit/event.ts'
 import type { Caller } from '../authn/caller.ts'
 import * as contract from '../contract/authenticate.ts'
+import { BODY_LIMIT } from '../contract/common.ts'
 import { actorOf, type Pdp } from '../pdp.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import { builtInRoles } from '../snapshot/tenant-snapshot.ts'
@@ -11,12 +12,14 @@ import { callOf } from './guard.ts'
 import { originOf } from './origin.ts'
 import { problemInstead } from './problem.ts'
 import type { App } from './server.ts'
+import type { Throttles } from './throttle.ts'
 
 export interface AuthenticateParts {
   readonly pdp: Pdp
   readonly snapshots: Snapshots
   readonly tokens: AccessTokens
   readonly authenticator: Authenticator
+  readonly throttles: Throttles
   readonly clock: () => number
 }
 
@@ -25,6 +28,8 @@ export function openAuthenticateRoutes(app: App, parts: AuthenticateParts): void
   const { pdp, tokens, authenticator, clock } = parts
   app.route({
     ...contract.authenticate,
+    bodyLimit: BODY_LIMIT.authenticate,
+    onRequest: (request, reply) => parts.throttles.authentication(request, reply),
     // A token that was given or refused has its record.
     onSend: (request, reply, payload, done) => {
       if (reply.statusCode < 400 || reply.statusCode === 401) return done(null, payload)

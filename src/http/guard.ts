@@ -12,6 +12,7 @@ import { builtInRoles, type TenantSnapshot } from '../snapshot/tenant-snapshot.t
 import type { Authenticator } from './authenticator.ts'
 import { header, originOf } from './origin.ts'
 import { problemInstead } from './problem.ts'
+import { DecisionRate, type Throttles } from './throttle.ts'
 
 /** A call by somebody who is known. */
 export interface Call extends Asking {
@@ -34,6 +35,7 @@ export interface GuardParts {
   readonly pdp: Pdp
   readonly snapshots: Snapshots
   readonly authenticator: Authenticator
+  readonly throttles: Throttles
   readonly clock: () => number
 }
 
@@ -53,10 +55,13 @@ export function guard(app: FastifyInstance, parts: GuardParts): void {
     if (route.config?.permission === 'anyone') throw new Error(`${route.url} is open, but stands in the guarded scope`)
     if (route.config?.unaudited === true) throw new Error(`${route.url} stands where every call is recorded`)
   })
-  app.addHook('onRequest', async (request) => {
+  const rates = new DecisionRate()
+  app.addHook('onRequest', async (request, reply) => {
     const began = performance.now()
     const caller = await parts.authenticator.caller(request)
-    const { call, isThere } = await admit(parts, request, caller)
+    // Before it is judged: being refused, again and again, fills the trail.
+    if (!isDecision(request)) await parts.throttles.administration(request, reply, caller)
+    const { call, isThere } = await admit({ ...parts, rates }, request, caller)
     request.call = { ...call, caller, origin: originOf(request), began, recorded: false }
     if (call.refusal !== undefined) throw new Failure('forbidden', `the caller may not do this: ${call.refusal.reason}`)
     if (!isThere) throw new Failure('not_found', 'there is no such tenant')
@@ -100,8 +105,18 @@ interface Admission {
   readonly isThere: boolean
 }
 
+interface JudgeParts extends GuardParts {
+  readonly rates: DecisionRate
+}
+
+/** A question of an enforcement point, which no limit holds up but the tenant's own. */
+function isDecision(request: FastifyRequest): boolean {
+  const { permission } = request.routeOptions.config
+  return typeof permission === 'object' && permission.action === 'pdp:decide'
+}
+
 /** Whose rights a call has, and whether they are enough. */
-async function admit(parts: GuardParts, request: FastifyRequest, caller: Caller): Promise<Admission> {
+async function admit(parts: JudgeParts, request: FastifyRequest, caller: Caller): Promise<Admission> {
   const acting = header(request, 'verdict-tenant')
   const judging = parts.snapshots.withEntity(caller.tenant, caller.subject, (tenant, subject) =>
     judge(parts, request, caller, tenant, subject, acting),
@@ -114,7 +129,7 @@ async function admit(parts: GuardParts, request: FastifyRequest, caller: Caller)
 }
 
 function judge(
-  { pdp, clock }: GuardParts,
+  { pdp, clock, rates }: JudgeParts,
   request: FastifyRequest,
   caller: Caller,
   tenant: TenantSnapshot,
@@ -123,6 +138,8 @@ function judge(
 ): Judgement {
   const { permission: asked, acting: mayAct, suspended } = request.routeOptions.config
   const permission = asked === 'caller' || asked === 'anyone' || asked === undefined ? OWN : asked
+  const atMost = tenant.index.settings.decisions_per_second
+  if (atMost !== null && isDecision(request)) rates.count(tenant.id, atMost, clock())
   const own = caller.key_roles ?? builtInRoles(tenant, subject, clock())
   const elsewhere = acting !== undefined && acting !== caller.tenant
   const mayActHere = caller.tenant === SYSTEM && own.includes('pdp:operator') && (mayAct === true || !elsewhere)

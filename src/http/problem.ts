@@ -23,6 +23,8 @@ const STATUS = {
   stale: 503,
   revision_not_reached: 503,
   shutting_down: 503,
+  throttled: 429,
+  busy: 503,
   unsafe_configuration: 500,
   internal: 500,
 } satisfies Record<FailureCode, number>
@@ -46,6 +48,8 @@ const TITLES = {
   stale: 'The policy in memory is too old',
   revision_not_reached: 'The revision has not arrived yet',
   shutting_down: 'Shutting down',
+  throttled: 'Too many attempts',
+  busy: 'Too much to do at once',
   unsafe_configuration: 'Unsafe configuration',
   internal: 'Internal error',
 } satisfies Record<FailureCode, string>

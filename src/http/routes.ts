@@ -22,6 +22,7 @@ import { roleRoutes } from './roles.ts'
 import { ruleRoutes } from './rules.ts'
 import type { App } from './server.ts'
 import { apiKeyRoutes, settingsRoutes, tenantRoutes } from './tenants.ts'
+import { createThrottles, type ThrottleLimits } from './throttle.ts'
 import { typeRoutes } from './types.ts'
 
 /** What stands behind the door. */
@@ -37,6 +38,7 @@ export interface RouteParts extends OperationsParts {
   readonly signingKeys: SigningKeys
   readonly keyUse: KeyUse
   readonly publicUrl: string
+  readonly limits: ThrottleLimits
   /** ms since the epoch. */
   readonly clock: () => number
 }
@@ -46,14 +48,15 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
   const { pdp, administration } = parts
   const tokens = await accessTokens(app, parts.signingKeys, parts.publicUrl)
   const authenticator = createAuthenticator({ ...parts, tokens })
+  const throttles = await createThrottles(app, parts.limits)
 
   await app.register(async (open: App) => {
     operationsRoutes(open, parts)
-    openAuthenticateRoutes(open, { ...parts, tokens, authenticator })
+    openAuthenticateRoutes(open, { ...parts, tokens, authenticator, throttles })
   })
 
   await app.register(async (guarded: App) => {
-    guard(guarded, { ...parts, authenticator })
+    guard(guarded, { ...parts, authenticator, throttles })
     ownRoutes(guarded)
     authorizeRoutes(guarded, pdp)
     typeRoutes(guarded, administration)

@@ -1,14 +1,17 @@
 import { randomUUID } from 'node:crypto'
+import type { RequestListener } from 'node:http'
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyTypeProvider, LogController } from 'fastify'
 import type { Static, TSchema } from 'typebox'
 import { BODY_LIMIT, type RouteConfig } from '../contract/common.ts'
 import { Failure } from '../failure.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { readBodies } from './body.ts'
+import { allowOrigins } from './cors.ts'
 import { answerHeaders } from './headers.ts'
 import { describeRoutes } from './openapi.ts'
 import { clientProblem, sendProblem } from './problem.ts'
 import { timeRequests } from './timing.ts'
+import { type TlsFiles, tlsServer } from './tls.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -16,6 +19,7 @@ declare module 'fastify' {
     acting?: boolean
     unaudited?: true
     suspended?: 'answers'
+    revokes?: true
   }
 }
 
@@ -40,23 +44,34 @@ export type App = FastifyInstance<
 /** Ids are up to 512 characters, each up to 12 bytes when it is written into a path. */
 const MAX_PARAM_LENGTH = 512 * 12
 
+/** ms. Whoever is slower than this is no caller but somebody who holds connections open. */
+const TIMEOUTS = { requestTimeout: 60_000, connectionTimeout: 120_000, keepAliveTimeout: 72_000 } as const
+const HEADERS_TIMEOUT = 15_000
+const MAX_HEADER_BYTES = 16_384
+
 const REQUEST_ID = /^[!-~]{1,128}$/
 
 export interface ServerOptions {
+  /** Absent: plain HTTP. */
+  readonly tls?: TlsFiles | undefined
+  readonly trustedProxies?: readonly string[]
+  readonly corsOrigins?: readonly string[]
   readonly logger: FastifyBaseLogger
   readonly metrics: Metrics
   readonly isClosing: () => boolean
 }
 
 /** The bare door: limits, strict reading, problems as answers. Routes are put behind it by `routes.ts`. */
-export async function createServer({ logger, metrics, isClosing }: ServerOptions): Promise<App> {
+export async function createServer(options: ServerOptions): Promise<App> {
+  const { logger, metrics, isClosing, tls, trustedProxies = [], corsOrigins = [] } = options
   const app = fastify({
+    ...(tls !== undefined && { serverFactory: tlsFactory(tls, logger) }),
+    trustProxy: trustedProxies.length > 0 ? [...trustedProxies] : false,
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT.route,
-    requestTimeout: 60_000,
-    connectionTimeout: 120_000,
-    keepAliveTimeout: 72_000,
+    ...TIMEOUTS,
+    http: { headersTimeout: HEADERS_TIMEOUT, maxHeaderSize: MAX_HEADER_BYTES },
     exposeHeadRoutes: false,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
@@ -81,8 +96,22 @@ export async function createServer({ logger, metrics, isClosing }: ServerOptions
     if (route.config?.permission === undefined) throw new Error(`${route.method} ${route.url} declares no permission`)
   })
   answerHeaders(app, isClosing)
+  allowOrigins(app, corsOrigins)
   timeRequests(app, metrics)
   readBodies(app)
   await describeRoutes(app)
   return app
+}
+
+function tlsFactory(files: TlsFiles, logger: FastifyBaseLogger) {
+  return (listener: RequestListener) => {
+    const told = (error: unknown) => {
+      if (error === undefined) logger.info('the TLS certificate was read anew')
+      else logger.error({ err: error }, "the TLS certificate can't be used: the one before stays")
+    }
+    const server = tlsServer(files, { maxHeaderSize: MAX_HEADER_BYTES }, listener, told)
+    server.setTimeout(TIMEOUTS.connectionTimeout)
+    const { requestTimeout, keepAliveTimeout } = TIMEOUTS
+    return Object.assign(server, { requestTimeout, keepAliveTimeout, headersTimeout: HEADERS_TIMEOUT })
+  }
 }

@@ -207,6 +207,8 @@ export const Settings = Type.Object(
     /** From the lowest to the highest: what `level()` compares in conditions. */
     levels: Type.Optional(Type.Array(Identifier, { minItems: 1, maxItems: 100, uniqueItems: true })),
     redaction: Type.Optional(RedactionSettings),
+    /** null: as many as it asks for. Each process counts by itself. */
+    decisions_per_second: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: 1_000_000 }), Type.Null()])),
   },
   closed,
 )
@@ -218,6 +220,7 @@ export const DEFAULT_SETTINGS: Required<Settings> = {
   rules_in_answers: true,
   levels: ['none', 'read_only', 'read_write', 'admin', 'system'],
   redaction: {},
+  decisions_per_second: null,
 }
 
 /** Where it cannot be known what a tenant wants: nothing in the clear that could be hidden, and all of it still findable. */

@@ -200,6 +200,8 @@ const CLOSED: Required<Settings> = {
   rules_in_answers: false,
   levels: [],
   redaction: STRICTEST_REDACTION,
+  // A limit keeps nobody out who may come in: without one nothing is given away, with a wrong one everybody is refused.
+  decisions_per_second: null,
 }
 
 export function soundSettings(stored: Settings | null): SoundSettings {
@@ -213,6 +215,8 @@ export function soundSettings(stored: Settings | null): SoundSettings {
     rules_in_answers: read('rules_in_answers', CLOSED.rules_in_answers) ?? DEFAULT_SETTINGS.rules_in_answers,
     levels: read('levels', CLOSED.levels) ?? DEFAULT_SETTINGS.levels,
     redaction: read('redaction', CLOSED.redaction) ?? DEFAULT_SETTINGS.redaction,
+    decisions_per_second:
+      read('decisions_per_second', CLOSED.decisions_per_second) ?? DEFAULT_SETTINGS.decisions_per_second,
   }
   return { document, fault, inDoubt: read('attribute_precedence', 'unreadable') === 'unreadable' }
 }

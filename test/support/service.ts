@@ -57,6 +57,9 @@ export async function startService(
     VERDICT_ADMIN_KEY: adminKey,
     VERDICT_DRAIN_DELAY: '0',
     LOG_LEVEL: 'fatal',
+    // Tests come from one address, and in a hurry.
+    VERDICT_ADMIN_PER_MINUTE: '1000000',
+    VERDICT_AUTHENTICATE_PER_MINUTE: '1000000',
     ...given.env,
   }
   const service = await serve(readConfig(env), { stdout: { write: () => true } })
