@@ -8,6 +8,7 @@ interface Bench {
 
 /** `npm run bench -- <name> […] [--json]`; `report` makes `docs/benchmarks.md` of what the others found. */
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
+  auth: () => import('./auth.ts'),
   conditions: () => import('./conditions.ts'),
   decide: () => import('./decide/run.ts'),
   http: () => import('./http.ts'),
