@@ -49,9 +49,9 @@ export async function prune(options: PruneCommand, io: Io, given?: Checkpoints):
 }
 
 async function keyFor({ db }: OpenDatabase, keys: MasterKeys | undefined): Promise<Buffer> {
-  const key = keys === undefined ? undefined : await findDeploymentKey(db, keys)
-  if (key === undefined) throw new Failure('unprocessable', 'the database holds no key yet: nothing was recorded in it')
-  return key
+  if (keys === undefined) return Buffer.alloc(0)
+  // Before a start has made that key, what is sealed is sealed under the master key itself.
+  return (await findDeploymentKey(db, keys)) ?? keys.previous ?? keys.current
 }
 
 function readBefore(text: string): Date {

@@ -60,6 +60,7 @@ const CALLS: Readonly<Record<string, () => Promise<Call>>> = {
   applyBundle: async () => ({ path: '/v1/bundle', body: { verdict: 1, types: [{ name: name() }] } }),
   putSettings: async () => ({ path: '/v1/settings', body: { rules_in_answers: false } }),
   createApiKey: async () => ({ path: '/v1/api-keys', body: apiKey() }),
+  rotateApiKey: async () => ({ path: `/v1/api-keys/${(await made('/v1/api-keys', apiKey())).id}/rotate`, body: {} }),
   deleteApiKey: async () => ({ path: `/v1/api-keys/${(await made('/v1/api-keys', apiKey())).id}` }),
   createTenant: async () => ({ path: '/v1/tenants', body: { id: name(), name: 'T' } }),
   getTenant: async () => ({ path: await tenant() }),

@@ -144,8 +144,10 @@ describe('a token is refused', () => {
 
   async function ownKey() {
     const { loadSigningKeys } = await import('../../src/store/signing-keys.ts')
-    const masterKey = Buffer.from(verdict.env['VERDICT_MASTER_KEY'] ?? '', 'base64')
-    const [key] = await loadSigningKeys(verdict.database.db, masterKey)
+    const { openDeploymentKey } = await import('../../src/store/deployment-key.ts')
+    const current = Buffer.from(verdict.env['VERDICT_MASTER_KEY'] ?? '', 'base64')
+    const { db } = verdict.database
+    const [key] = await loadSigningKeys(db, await openDeploymentKey(db, { current, previous: undefined }))
     return { sealed: createPrivateKey(key?.private_pem ?? '') }
   }
 })
