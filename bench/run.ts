@@ -11,6 +11,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   auth: () => import('./auth.ts'),
   conditions: () => import('./conditions.ts'),
   decide: () => import('./decide/run.ts'),
+  fairness: () => import('./fairness.ts'),
   http: () => import('./http.ts'),
   load: () => import('./load.ts'),
   report: () => import('./report.ts'),
