@@ -26,7 +26,7 @@ import { presenceOf } from './store/audit-log.ts'
 import { bootstrap } from './store/bootstrap.ts'
 import { clockSkew } from './store/clock.ts'
 import { openDataDirectory } from './store/data-directory.ts'
-import { checkConnection, type DatabaseOptions, type OpenDatabase, openDatabase } from './store/database.ts'
+import { checkConnection, type DatabaseOptions, isWalled, type OpenDatabase, openDatabase } from './store/database.ts'
 import { openDeploymentKey } from './store/deployment-key.ts'
 import { startEmbedded } from './store/embedded.ts'
 import { mayMigrate, migrate, pendingMigrations } from './store/migrate.ts'
@@ -83,6 +83,9 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   })
   await checkConnection(database.db)
   await bringSchemaUpToDate(database, url)
+  if (!(await isWalled(database.db))) {
+    logger.warn('the role of DATABASE_URL passes row-level security: only one wall stands between tenants')
+  }
   await bootstrap(database.db, keys, () => new Date(clock()))
   const masterKeys = { current: keys.masterKey, previous: keys.previousMasterKey }
   const deploymentKey = await openDeploymentKey(database.db, masterKeys)

@@ -163,6 +163,13 @@ export async function checkConnection(db: Kysely<Database>): Promise<void> {
   }
 }
 
+/** Whether row-level security holds for the role: not for superusers, nor for whom it was lifted. */
+export async function isWalled(db: Kysely<Database>): Promise<boolean> {
+  const { rows } = await sql<{ walled: boolean }>`
+    select not (rolsuper or rolbypassrls) as walled from pg_roles where rolname = current_user`.execute(db)
+  return rows[0]?.walled === true
+}
+
 function reasonOf(error: unknown): string {
   // A name with several addresses fails at each of them, and the whole then says nothing.
   if (error instanceof AggregateError && error.message === '') return error.errors.map(reasonOf).join('; ')

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { isWalled } from '../../src/store/database.ts'
 import { SERVICE_PRIVILEGES } from '../../src/store/grants.ts'
 import { eventually, startService, type TestService } from '../support/service.ts'
 
@@ -64,6 +65,11 @@ async function seen(tenant: string | undefined, table: string): Promise<string[]
     select distinct tenant_id from ${sql.table(table)} order by 1`.execute(tenant === undefined ? db : db.of(tenant))
   return rows.map((row) => row.tenant_id)
 }
+
+test('a role that the wall does not hold is known for it', async () => {
+  expect(await isWalled(service.database.service)).toBe(true)
+  expect(await isWalled(service.database.db)).toBe(false)
+})
 
 describe('the wall between tenants', () => {
   test('stands on every table that has a tenant_id', async () => {
