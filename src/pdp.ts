@@ -1,11 +1,19 @@
 import { type AuditEvent, eventId, type Origin } from './audit/event.ts'
+import type { Redactor } from './audit/redactor.ts'
 import type { Caller } from './authn/caller.ts'
 import type { DecisionAnswer } from './contract/authorize.ts'
 import type { ExplainAnswer } from './contract/explain.ts'
 import { Failure, type Problem } from './failure.ts'
 import { Budget } from './policy/budget.ts'
-import { bareEntity, builtInPolicy, holdingBuiltIn, isAboutVerdict, type PdpPermission } from './policy/built-in.ts'
-import { CLEAR } from './policy/condition-trace.ts'
+import {
+  bareEntity,
+  builtInPolicy,
+  holdingBuiltIn,
+  isAboutVerdict,
+  mayReadEntities,
+  type PdpPermission,
+} from './policy/built-in.ts'
+import { CLEAR, type Show } from './policy/condition-trace.ts'
 import { decide } from './policy/decide.ts'
 import type { EntityFacts, Facts } from './policy/entity-graph.ts'
 import { type Explanation, explain, NO_TRACE } from './policy/explain.ts'
@@ -22,6 +30,7 @@ export interface PdpParts {
   /** ms since the epoch. */
   readonly clock: () => number
   readonly metrics: Metrics
+  readonly redactor: Redactor
 }
 
 /** Where records are kept: both resolve once that is so, and fail with `audit_unavailable` if it can't be. */
@@ -47,6 +56,8 @@ export type AuditMode = Required<Settings>['audit_mode']
 
 /** A call that the guard let pass. */
 export interface Permitted extends Asking {
+  /** The built-in roles that the caller holds for it. */
+  readonly roles: readonly string[]
   readonly permission: PdpPermission
   /** The rules of the policy `pdp` that permit it. */
   readonly rules: readonly string[]
@@ -76,7 +87,7 @@ export interface Pdp {
   record(event: AuditEvent, mode: AuditMode): Promise<void>
 }
 
-export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
+export function createPdp({ snapshots, trail, clock, metrics, redactor }: PdpParts): Pdp {
   const builtIn = builtInPolicy()
 
   function decideBuiltIn(facts: Facts, roles: readonly string[], request: AccessRequest): Decision {
@@ -89,19 +100,31 @@ export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
     return decide(tenant.index, facts, request, clock(), new Budget())
   }
 
-  function explainNow(tenant: TenantSnapshot, facts: Facts, request: AccessRequest): Explanation {
+  function explainNow(
+    tenant: TenantSnapshot,
+    facts: Facts,
+    request: AccessRequest,
+    roles: readonly string[],
+  ): Explanation {
     if (tenant.status === 'suspended') return { decision: SUSPENDED, trace: NO_TRACE }
-    // Values stand in the clear: a tenant has no redaction that they would pass through.
-    if (!isAboutVerdict(request)) return explain(tenant.index, facts, request, clock(), tenant.lookup, CLEAR)
+    const show = showTo(roles, tenant)
+    if (!isAboutVerdict(request)) return explain(tenant.index, facts, request, clock(), tenant.lookup, show)
     const held = holdingBuiltIn(facts, builtInRoles(tenant, facts.subject, clock()))
-    return explain(builtIn, held, request, clock(), tenant.lookup, CLEAR)
+    return explain(builtIn, held, request, clock(), tenant.lookup, show)
+  }
+
+  /** Who may read entities sees values in the clear; anybody else as they are recorded. */
+  function showTo(roles: readonly string[], { id, index }: TenantSnapshot): Show {
+    const redaction = redactor.of(id, index.settings)
+    return redaction === undefined || mayReadEntities(roles) ? CLEAR : redaction.value
   }
 
   function reached(tenant: string, { options }: AccessRequest): Promise<void> | undefined {
     return options?.min_revision === undefined ? undefined : snapshots.atLeast(tenant, options.min_revision)
   }
 
-  async function record(event: AuditEvent, mode: AuditMode, call?: Asking): Promise<void> {
+  /** `event` is as its tenant lets it be recorded. */
+  async function keep(event: AuditEvent, mode: AuditMode, call?: Asking): Promise<void> {
     const began = performance.now()
     const seq = await trail.record(event)
     // From here on the call has its record, even if its answer is withheld because Postgres does not have it in time.
@@ -110,8 +133,20 @@ export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
     metrics.auditAppendSeconds((performance.now() - began) / 1000)
   }
 
+  /** Where the tenant's settings can't be had, nothing is recorded in the clear that they could hide. */
+  async function redacted(event: AuditEvent): Promise<AuditEvent> {
+    try {
+      const tenant = await snapshots.tenant(event.tenant)
+      return tenant === undefined ? redactor.strictly(event) : redactor.event(event, tenant.index.settings)
+    } catch {
+      return redactor.strictly(event)
+    }
+  }
+
   return {
-    record,
+    async record(event, mode) {
+      await keep(await redacted(event), mode)
+    },
 
     permit(caller, roles, permission) {
       const request = {
@@ -134,7 +169,7 @@ export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
       })
       const made = making instanceof Promise ? await making : making
       const event = decisionEvent(asking, request, made, clock())
-      await record(event, made.settings.audit_mode, asking)
+      await keep(redactor.event(event, made.settings), made.settings.audit_mode, asking)
       metrics.decided(made.decision.reason)
       return answerOf(event.id, made)
     },
@@ -143,12 +178,12 @@ export function createPdp({ snapshots, trail, clock, metrics }: PdpParts): Pdp {
       await reached(asking.tenant, request)
       const made = await snapshots.withFacts<Explained>(asking.tenant, request, (tenant, facts) => {
         const warnings = warningsOf(tenant, facts, request)
-        const explanation = explainNow(tenant, facts, request)
+        const explanation = explainNow(tenant, facts, request, asking.roles)
         const { revision, index } = tenant
         return { explanation, decision: explanation.decision, revision, settings: index.settings, warnings }
       })
       const event = explainEvent(asking, request, made, clock())
-      await record(event, made.settings.audit_mode, asking)
+      await keep(redactor.event(event, made.settings), made.settings.audit_mode, asking)
       return { ...answerOf(event.id, made), trace: made.explanation.trace }
     },
   }

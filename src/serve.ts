@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { v7 } from 'uuid'
 import { type Administration, createAdministration } from './administration.ts'
 import { acquireLock } from './audit/lock.ts'
+import { Redactor } from './audit/redactor.ts'
 import { copiesFile, notesInFile } from './audit/seal/copies.ts'
 import { AuditTrail } from './audit/trail.ts'
 import type { Config } from './config.ts'
@@ -23,7 +24,7 @@ import { presenceOf } from './store/audit-log.ts'
 import { bootstrap } from './store/bootstrap.ts'
 import { clockSkew } from './store/clock.ts'
 import { openDataDirectory } from './store/data-directory.ts'
-import { checkConnection, type OpenDatabase, openDatabase } from './store/database.ts'
+import { checkConnection, type DatabaseOptions, type OpenDatabase, openDatabase } from './store/database.ts'
 import { startEmbedded } from './store/embedded.ts'
 import { mayMigrate, migrate, pendingMigrations } from './store/migrate.ts'
 import { outboxStore } from './store/outbox.ts'
@@ -41,6 +42,9 @@ export interface Service {
 
 const FACT_CONNECTIONS = 4
 const DOOR_MS = 3_000
+const READING_CONNECTIONS = 3
+/** What may be asked of the audit at once: counting a day of a busy tenant. */
+const READING_QUERY_MS = 10_000
 const SHIP_MS = 2_500
 /** A batch takes a fraction of it; a connection that hangs is given up after it, and shipping goes on. */
 const SHIPPING_QUERY_MS = 5_000
@@ -70,6 +74,9 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   const database = openPool('verdict', url, config.poolSize, logger, opened)
   // Writers of a busy tenant wait for each other with a connection in hand: what decisions need does not queue there.
   const facts = openPool('verdict facts', url, FACT_CONNECTIONS, logger, opened)
+  const reading = openPool('verdict reading', url, READING_CONNECTIONS, logger, opened, {
+    queryTimeout: READING_QUERY_MS,
+  })
   await checkConnection(database.db)
   await bringSchemaUpToDate(database, url)
   await bootstrap(database.db, keys, () => new Date(clock()))
@@ -81,6 +88,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
     entities: config.entityCache,
     maxStaleness: config.maxStalenessMs,
     onError: (error) => logger.warn({ err: error }, 'the policy in memory could not be brought up to date'),
+    onFault: (fault) => logger.warn(fault, 'a stored document is quarantined: it is not what it should be'),
     onMismatch: (mismatch) => {
       logger.error(mismatch, 'the database has another history than memory; the tenant is loaded anew')
       trail.record(mismatchEvent(mismatch, clock())).catch((error) => logger.error({ err: error }, 'not recorded'))
@@ -90,7 +98,10 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   opened.add('snapshots', () => snapshots.stop())
   showFigures(metrics, snapshots, trail, database)
 
-  const administration = administer(database, trail, snapshots, logger)
+  const redactor = new Redactor(keys.masterKey)
+  // Refused credentials are recorded there, also while the database is away.
+  await snapshots.tenant('system')
+  const administration = administer(database, trail, snapshots, redactor, logger)
   if (config.preset !== undefined) await fillWithPreset(administration, config.preset)
   const state = { isClosing: false, skew: await skewOf(database, clock) }
   every(MINUTE, opened, async () => {
@@ -100,12 +111,14 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   const app = await createServer({ logger, metrics, isClosing: () => state.isClosing })
   const door = new Door(app)
   const authenticator = await addRoutes(app, {
-    pdp: createPdp({ snapshots, trail, clock, metrics }),
+    pdp: createPdp({ snapshots, trail, clock, metrics, redactor }),
     snapshots,
     administration,
     metrics,
     db: database.db,
     verify: openVerification(url, dataDir, logger, opened),
+    reading: reading.db,
+    redactor,
     signingKeys: await openSigningKeys(database.db, keys.masterKey),
     publicUrl: config.publicUrl,
     clock,
@@ -155,9 +168,16 @@ function userOf(url: string): string {
   return decodeURIComponent(new URL(url).username)
 }
 
-function openPool(name: string, url: string, size: number, logger: Logger, opened: Opened): OpenDatabase {
+function openPool(
+  name: string,
+  url: string,
+  size: number,
+  logger: Logger,
+  opened: Opened,
+  timing: Pick<DatabaseOptions, 'queryTimeout'> = {},
+): OpenDatabase {
   const onIdleError = (error: Error) => logger.warn({ err: error }, 'a connection to Postgres was lost')
-  const database = openDatabase({ url, name, size, onIdleError })
+  const database = openDatabase({ url, name, size, onIdleError, ...timing })
   opened.add(name, () => database.close())
   return database
 }
@@ -206,19 +226,17 @@ async function openTrail(
 
 /** Connections of its own: a verification holds one for as long as it takes. */
 function openVerification(url: string, dataDir: string, logger: Logger, opened: Opened): Verify {
-  const onIdleError = (error: Error) => logger.warn({ err: error }, 'a connection to Postgres was lost')
-  const { db, close } = openDatabase({
-    url,
-    name: 'verdict verify',
-    size: VERIFICATIONS,
-    queryTimeout: VERIFY_QUERY_MS,
-    onIdleError,
-  })
-  opened.add('verification', close)
+  const { db } = openPool('verdict verify', url, VERIFICATIONS, logger, opened, { queryTimeout: VERIFY_QUERY_MS })
   return verification(db, () => notesInFile(copiesFile(dataDir)))
 }
 
-function administer({ db }: OpenDatabase, trail: AuditTrail, snapshots: Snapshots, logger: Logger): Administration {
+function administer(
+  { db }: OpenDatabase,
+  trail: AuditTrail,
+  snapshots: Snapshots,
+  redactor: Redactor,
+  logger: Logger,
+): Administration {
   return createAdministration({
     db,
     writer: trail.journal.writer,
@@ -226,7 +244,10 @@ function administer({ db }: OpenDatabase, trail: AuditTrail, snapshots: Snapshot
       await trail.outbox.announce(tenant, id, event)
     },
     applied: (tenant, revision, changes) => snapshots.applied(tenant, revision, changes),
+    vagueRules: (tenant, revision) => snapshots.vagueRules(tenant, revision),
+    faultOf: (tenant, kind, name) => snapshots.faultOf(tenant, kind, name),
     clock: () => new Date(),
+    redactor,
     warn: (error) => logger.warn({ err: error }, 'the record of a change waits in the outbox'),
   })
 }

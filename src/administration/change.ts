@@ -1,12 +1,15 @@
 import type { Transaction } from 'kysely'
 import { Failure } from '../failure.ts'
 import type { PolicyChange } from '../policy/change.ts'
+import { inForce } from '../policy/model.ts'
+import type { VagueRules } from '../policy/vague-rules.ts'
 import { appendChange } from '../store/changes.ts'
 import { isLockTimeout } from '../store/database.ts'
 import type { Stamp } from '../store/documents.ts'
 import { type IdempotencyKey, keepAnswer, type StoredAnswer, storedAnswer } from '../store/idempotency.ts'
 import { owe } from '../store/outbox.ts'
 import type { Database } from '../store/schema.ts'
+import { getSettings } from '../store/settings.ts'
 import { lockTenant, type Tenant } from '../store/tenants.ts'
 import { checkAuthority } from './authority.ts'
 import { recordsOf } from './record.ts'
@@ -19,6 +22,8 @@ export interface Change extends Stamp {
   readonly write: Write
   /** The tenant as it was found. `revision` is the one that this write makes, if it changes anything. */
   readonly found: Tenant
+  /** The rules with vague patterns of ids, as the tenant was found: nobody else writes it meanwhile. */
+  readonly vague: () => Promise<VagueRules>
   /** Everything that changes is logged, in the order in which it takes effect. */
   log(change: PolicyChange): void
 }
@@ -79,7 +84,8 @@ async function perform<T>(
 
   const changes: PolicyChange[] = []
   const stamp = { tenant: found.id, revision: found.revision + 1, at }
-  const outcome = await work({ ...stamp, trx, write, found, log: (change) => changes.push(change) })
+  const vague = () => parts.vagueRules(found.id, found.revision)
+  const outcome = await work({ ...stamp, trx, write, found, vague, log: (change) => changes.push(change) })
   const recorded = changes.length > 0
   const records = recorded ? await makeRevision(parts, trx, write, outcome.id, changes, stamp) : []
   const revision = recorded ? stamp.revision : found.revision
@@ -101,7 +107,10 @@ async function makeRevision(
   await checkAuthority(trx, write, changes, at)
   await appendChange(trx, { tenant, actor: write.caller.subject, reason: write.reason, at, changes })
   const records: OwedRecord[] = []
-  for (const event of recordsOf(write, id, changes, stamp)) {
+  for (const made of recordsOf(write, id, changes, stamp)) {
+    // As the settings of this very revision say, where it is settings that were changed.
+    const stored = await getSettings(trx, made.tenant)
+    const event = parts.redactor.event(made, inForce(stored?.document ?? null))
     records.push({ tenant: event.tenant, id: event.id, text: await owe(trx, parts.writer, event) })
   }
   return records

@@ -1,13 +1,19 @@
 import { DEFAULT_SETTINGS, type Settings } from '../policy/model.ts'
+import { checkSettings } from '../policy/parse.ts'
 import { getSettings, putSettings, type StoredSettings } from '../store/settings.ts'
 import { getTenant } from '../store/tenants.ts'
 import type { Change, Changer, Outcome } from './change.ts'
 import { normalSettings, same } from './normal.ts'
 import { checkPrecondition } from './precondition.ts'
-import { notFound } from './refusal.ts'
+import { notFound, refuse } from './refusal.ts'
 import type { Answer, Found, Parts, Read, Write } from './write.ts'
 
-export type ShownSettings = Required<Settings> & { readonly version: number; readonly updated_at: string }
+export type ShownSettings = Required<Settings> & {
+  readonly version: number
+  readonly updated_at: string
+  /** Why they cannot be read; what stands in them is then the strictest there is. */
+  readonly quarantined?: string
+}
 
 export interface SettingsAdministration {
   /** Settings that were never put are there with their defaults, in version 0. */
@@ -16,14 +22,19 @@ export interface SettingsAdministration {
   put(write: Write, settings: Settings): Promise<Answer<ShownSettings>>
 }
 
-export function settingsAdministration({ db }: Parts, change: Changer): SettingsAdministration {
+export function settingsAdministration({ db, faultOf }: Parts, change: Changer): SettingsAdministration {
   return {
     async get({ tenant }) {
       const found = (await getSettings(db, tenant)) ?? unset((await getTenant(db, tenant))?.created_at)
       if (found === undefined) throw notFound('such tenant')
-      return { body: shownSettings(found), version: found.version }
+      const fault = faultOf(tenant, 'settings', '')
+      const body = { ...shownSettings(found), ...(fault !== undefined && { quarantined: fault }) }
+      return { body, version: found.version }
     },
-    put: (write, settings) => change(write, (at) => put(at, normalSettings(settings))),
+    async put(write, settings) {
+      refuse(checkSettings(settings))
+      return change(write, (at) => put(at, normalSettings(settings)))
+    },
   }
 }
 

@@ -1,10 +1,12 @@
 import { Failure } from '../failure.ts'
+import { isUnavailable } from '../store/database.ts'
 
-const WAIT_MS = 1_000
+const WAIT_MS = 3_000
 const WAITING_AT_MOST = 100
 
 interface Waiting {
   readonly begin: () => void
+  readonly fail: (error: unknown) => void
   readonly timer: NodeJS.Timeout
 }
 
@@ -22,13 +24,19 @@ export class Turns {
     this.#atMost = atMost
   }
 
-  /** Fails with `tenant_busy` if the tenant's turn does not come within a second, or too many wait already. */
+  /**
+   * Fails with `tenant_busy` if the turn does not come within 3 s, or too many wait already; and, since what keeps one
+   * writer from the database keeps the next one from it too, with what one before it failed with for that reason.
+   */
   async take<T>(tenant: string, work: () => Promise<T>): Promise<T> {
     const waiting = this.#waiting.get(tenant)
     if (waiting === undefined) this.#waiting.set(tenant, [])
     else await this.#wait(waiting)
     try {
       return await work()
+    } catch (error) {
+      if (isUnavailable(error) || isBusy(error)) this.#fail(tenant, error)
+      throw error
     } finally {
       this.#pass(tenant)
     }
@@ -41,9 +49,16 @@ export class Turns {
         waiting.splice(waiting.indexOf(own), 1)
         reject(tenantBusy())
       }, this.#waitMs)
-      const own = { begin: resolve, timer }
+      const own = { begin: resolve, fail: reject, timer }
       waiting.push(own)
     })
+  }
+
+  #fail(tenant: string, error: unknown): void {
+    for (const { fail, timer } of this.#waiting.get(tenant)?.splice(0) ?? []) {
+      clearTimeout(timer)
+      fail(error)
+    }
   }
 
   #pass(tenant: string): void {
@@ -55,6 +70,10 @@ export class Turns {
     clearTimeout(next.timer)
     next.begin()
   }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Failure && error.code === 'tenant_busy'
 }
 
 export function tenantBusy(cause?: unknown): Failure {

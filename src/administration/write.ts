@@ -1,8 +1,13 @@
 import type { Kysely } from 'kysely'
 import type { Origin } from '../audit/event.ts'
+import type { Redactor } from '../audit/redactor.ts'
 import type { Caller } from '../authn/caller.ts'
 import type { PdpPermission } from '../policy/built-in.ts'
+import type { Quarantined } from '../policy/quarantine.ts'
+import type { VagueRules } from '../policy/vague-rules.ts'
 import type { Database } from '../store/schema.ts'
+
+export type FaultOf = (tenant: string, kind: Quarantined, name: string) => string | undefined
 
 /** What administration is built of. */
 export interface Parts {
@@ -16,7 +21,15 @@ export interface Parts {
    * it does not yet, and the caller is not kept waiting any longer. Never rejects.
    */
   readonly applied: (tenant: string, revision: number, changes: number) => Promise<boolean>
+  /**
+   * The rules of the tenant that have vague patterns of ids, at this revision, which is its latest. They are those that
+   * this replica decides by, so that counting them costs no reading of all rules.
+   */
+  readonly vagueRules: (tenant: string, revision: number) => Promise<VagueRules>
+  /** Why this process has something in quarantine; undefined: it has not. */
+  readonly faultOf: FaultOf
   readonly clock: () => Date
+  readonly redactor: Redactor
   /** Told of a record that could not be appended now; the sweep of the outbox appends it later. */
   readonly warn: (error: unknown) => void
 }
@@ -44,6 +57,8 @@ export interface Read {
   readonly tenant: string
   /** An operator reads in another tenant: of its assignments, those of built-in roles only. */
   readonly acting?: boolean
+  /** The built-in roles that the reader holds for it. */
+  readonly roles?: readonly string[]
 }
 
 export interface Answer<T> {

@@ -1,6 +1,7 @@
 import { randomFillSync } from 'node:crypto'
 import { v7 } from 'uuid'
 import type { EntityRef, Obligation, Properties } from '../policy/model.ts'
+import { withoutCredentials } from '../telemetry/secrets.ts'
 
 export const EVENT_TYPES = ['decision', 'authentication', 'administration', 'audit_access', 'security'] as const
 export type EventType = (typeof EVENT_TYPES)[number]
@@ -44,11 +45,11 @@ export interface Origin {
 }
 
 /**
- * The event's JSON text. Postgres can read it as jsonb whatever a caller sent: NUL and lone surrogates, which JSON can
+ * The event's JSON text, without what looks like a credential of Verdict's. Postgres can read it as jsonb whatever a caller sent: NUL and lone surrogates, which JSON can
  * carry and jsonb can't, are recorded as the six characters of their escape (`\u0000`).
  */
 export function encodeEvent(event: AuditEvent): string {
-  const text = JSON.stringify(event)
+  const text = withoutCredentials(JSON.stringify(event))
   return text.includes('\\u') ? text.replace(ESCAPES, escapeAgain) : text
 }
 

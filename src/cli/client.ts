@@ -13,19 +13,25 @@ export interface Ask {
   readonly path: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
+  readonly signal?: AbortSignal
 }
 
 const HERE = 'http://127.0.0.1:8080'
 
 /** The server's answer, if it is one that did what was asked; else the failure that it tells of. */
 export async function askServer(
-  { method, path, headers, body }: Ask,
+  { method, path, headers, body, signal }: Ask,
   options: ServerOptions,
   io: Io,
 ): Promise<Response> {
   const url = urlOf(options, io)
   const authorization = `Bearer ${await keyOf(options, io)}`
-  const sent = { method, headers: { ...headers, authorization }, ...(body !== undefined && { body }) }
+  const sent = {
+    method,
+    headers: { ...headers, authorization },
+    ...(body !== undefined && { body }),
+    ...(signal && { signal }),
+  }
   const response = await fetch(`${url}${path}`, sent).catch((cause: unknown) => {
     throw new Failure('store_unavailable', `could not reach ${url}: ${reasonOf(cause)}`, { cause })
   })

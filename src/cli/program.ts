@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import type { ApplyOptions } from './apply.ts'
+import { addAuditReading } from './audit/commands.ts'
 import type { VerifyCommand } from './audit/verify.ts'
 import type { ExportOptions } from './export.ts'
 import {
@@ -60,7 +61,8 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .description('bring the database’s schema up to date, as its owner, and give the service’s role its rights')
     .action(async () => ended(await (await import('./migrate.ts')).migrateDatabase(io)))
 
-  const audit = program.command('audit').description('the audit trail, in the database')
+  const audit = program.command('audit').description('read, follow, prove and prune the audit trail')
+  addAuditReading(audit, server, io, ended)
 
   audit
     .command('verify')

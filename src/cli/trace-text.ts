@@ -169,7 +169,8 @@ function errorBranch(error: ConditionTrace['error'], hue: Hues): Branch[] {
 }
 
 function valueText(seen: SeenValue, hue: Hues): string {
-  const { path, value, unknown, shortened } = seen
+  const { path, value, unknown, hidden, shortened } = seen
+  if (hidden === true) return `${printable(path)} ${hue.faint('is hidden')}`
   if (unknown === true) return `${printable(path)} ${hue.unsure('cannot be told')}`
   if (!('value' in seen)) return `${printable(path)} ${hue.faint('is absent')}`
   const text = shortened === true ? `${String(value)}…` : JSON.stringify(value)

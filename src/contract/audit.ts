@@ -1,14 +1,6 @@
 import Type from 'typebox'
-import { Identifier } from '../policy/model.ts'
-import { closed, Instant, itemProblems, page, pageQuery, type RouteConfig, readProblems, UuidParams } from './common.ts'
-
-const EventTypes = Type.Union([
-  Type.Literal('decision'),
-  Type.Literal('authentication'),
-  Type.Literal('administration'),
-  Type.Literal('audit_access'),
-  Type.Literal('security'),
-])
+import { auditQuery, EventTypes } from './audit-reading.ts'
+import { closed, itemProblems, page, pageQuery, problems, type RouteConfig, UuidParams } from './common.ts'
 
 const AuditItem = Type.Object(
   {
@@ -31,29 +23,18 @@ export const listAudit = {
     operationId: 'listAudit',
     tags: ['Audit'],
     summary: 'Audit events, newest first',
+    description: `Filters that are present must all match. By time, by subject, by resource and of the denied every page
+is found by an index; another filter alone looks through the records until a page is full, and one that would look for
+longer than a second is refused (422): give \`from\` and \`to\` with it.`,
     querystring: Type.Object(
       {
         ...pageQuery,
-        from: Type.Optional(Instant),
-        to: Type.Optional(Instant),
-        type: Type.Optional(EventTypes),
-        decision: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])),
-        reason: Type.Optional(Identifier),
-        actor: Type.Optional(Identifier),
-        subject_type: Type.Optional(Identifier),
-        subject_id: Type.Optional(Identifier),
-        action: Type.Optional(Identifier),
-        resource_type: Type.Optional(Identifier),
-        resource_id: Type.Optional(Identifier),
-        rule: Type.Optional(Identifier),
-        ip: Type.Optional(Identifier),
-        request_id: Type.Optional(Identifier),
-        trace_id: Type.Optional(Identifier),
+        ...auditQuery,
         order: Type.Optional(Type.Union([Type.Literal('asc'), Type.Literal('desc')])),
       },
       closed,
     ),
-    response: { 200: page(AuditItem), ...readProblems },
+    response: { 200: page(AuditItem), ...problems(400, 401, 403, 422, 503) },
   },
 } as const
 

@@ -55,7 +55,7 @@ export const me = {
 export const jwks = {
   method: 'GET',
   url: '/.well-known/jwks.json',
-  config: { permission: 'anyone' } satisfies RouteConfig,
+  config: { permission: 'anyone', unaudited: true } satisfies RouteConfig,
   schema: {
     operationId: 'getJwks',
     tags: ['Authentication'],

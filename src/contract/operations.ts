@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import type { RouteConfig } from './common.ts'
 
-const open = { permission: 'anyone' } satisfies RouteConfig
+const open = { permission: 'anyone', unaudited: true } satisfies RouteConfig
 
 export const Readiness = Type.Object({
   status: Type.Union([Type.Literal('ok'), Type.Literal('degraded'), Type.Literal('unavailable')]),

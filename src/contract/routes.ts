@@ -1,5 +1,6 @@
 import * as audit from './audit.ts'
 import * as auditProof from './audit-proof.ts'
+import * as auditReading from './audit-reading.ts'
 import * as authenticate from './authenticate.ts'
 import * as authorize from './authorize.ts'
 import * as bundle from './bundle.ts'
@@ -65,6 +66,8 @@ export const ROUTES: readonly Route[] = [
   auditProof.listCheckpoints,
   auditProof.getConsistency,
   auditProof.verifyAudit,
+  auditReading.exportAudit,
+  auditReading.auditStats,
   tenants.getSettings,
   tenants.putSettings,
   tenants.listApiKeys,

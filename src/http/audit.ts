@@ -1,19 +1,26 @@
 import type { Kysely } from 'kysely'
+import type { Redactor } from '../audit/redactor.ts'
 import * as contract from '../contract/audit.ts'
 import { pageOf } from '../contract/common.ts'
 import { Failure } from '../failure.ts'
 import { getAudit, listAudit } from '../store/audit.ts'
 import type { Database } from '../store/schema.ts'
+import { filterOf } from './audit-query.ts'
 import { readOf } from './guard.ts'
 import type { App } from './server.ts'
 
-export function auditRoutes(app: App, db: Kysely<Database>): void {
+export interface AuditParts {
+  readonly db: Kysely<Database>
+  readonly redactor: Redactor
+}
+
+export function auditRoutes(app: App, { db, redactor }: AuditParts): void {
   app.route({
     ...contract.listAudit,
     handler: (request) => {
-      const { limit: _limit, cursor: _cursor, order = 'desc', decision, ...rest } = request.query
-      const filter = { ...rest, ...(decision !== undefined && { decision: decision === 'true' }) }
-      return listAudit(db, readOf(request).tenant, filter, { ...pageOf(request.query), order })
+      const { tenant } = readOf(request)
+      const page = { ...pageOf(request.query), order: request.query.order ?? 'desc' }
+      return listAudit(db, tenant, filterOf(request.query), page, redactor.hashIn(tenant))
     },
   })
   app.route({

@@ -9,6 +9,7 @@ import type { AccessTokens } from './access-token.ts'
 import type { Authenticator } from './authenticator.ts'
 import { callOf } from './guard.ts'
 import { originOf } from './origin.ts'
+import { problemInstead } from './problem.ts'
 import type { App } from './server.ts'
 
 export interface AuthenticateParts {
@@ -24,6 +25,14 @@ export function openAuthenticateRoutes(app: App, parts: AuthenticateParts): void
   const { pdp, tokens, authenticator, clock } = parts
   app.route({
     ...contract.authenticate,
+    // A token that was given or refused has its record.
+    onSend: (request, reply, payload, done) => {
+      if (reply.statusCode < 400 || reply.statusCode === 401) return done(null, payload)
+      authenticator.failed(request, reply.statusCode).then(
+        () => done(null, payload),
+        (error: unknown) => done(null, problemInstead(error, request, reply)),
+      )
+    },
     handler: async (request) => {
       const began = performance.now()
       const caller = await authenticator.callerOf(request, request.body.api_key)

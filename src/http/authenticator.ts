@@ -17,6 +17,8 @@ export interface Authenticator {
   callerOf(request: FastifyRequest, credential: string): Promise<Caller>
   /** Records a refusal in the tenant that the credential names, where it names one, and fails with `unauthenticated`. */
   refuse(request: FastifyRequest, tenant: string | undefined): Promise<never>
+  /** Records a call for a token that came to neither a token nor a refusal: a malformed one, say. */
+  failed(request: FastifyRequest, status: number): Promise<void>
   /** Records what was too much to be recorded singly: `past` every minute or so, `all` when the process ends. */
   drain(which: 'past' | 'all'): Promise<void>
 }
@@ -29,6 +31,7 @@ export interface AuthenticatorParts {
 }
 
 const SYSTEM = 'system'
+const REFUSED = 'invalid_credential'
 
 export function createAuthenticator({ pdp, snapshots, tokens, clock }: AuthenticatorParts): Authenticator {
   const failed = new FailedAttempts()
@@ -40,7 +43,7 @@ export function createAuthenticator({ pdp, snapshots, tokens, clock }: Authentic
   async function refuse(request: FastifyRequest, tenant: string | undefined): Promise<never> {
     const now = clock()
     if (failed.isRecordedSingly(request.ip, now)) {
-      await pdp.record(failureEvent(now, tenant ?? SYSTEM, { ...originOf(request) }, null), 'journal')
+      await pdp.record(failureEvent(now, tenant ?? SYSTEM, originOf(request), REFUSED, null), 'journal')
     }
     throw new Failure('unauthenticated', 'no valid credential came with the request')
   }
@@ -54,7 +57,7 @@ export function createAuthenticator({ pdp, snapshots, tokens, clock }: Authentic
     const { address, count } = uncounted
     const origin = { ip: address, user_agent: null, request_id: null, trace_id: null }
     try {
-      await pdp.record(failureEvent(now, SYSTEM, origin, { count }), 'journal')
+      await pdp.record(failureEvent(now, SYSTEM, origin, REFUSED, { count }), 'journal')
     } catch (error) {
       failed.putBack(uncounted)
       throw error
@@ -71,6 +74,12 @@ export function createAuthenticator({ pdp, snapshots, tokens, clock }: Authentic
     async callerOf(request, credential) {
       return settle(request, await authenticate(source, `Bearer ${credential}`, clock()))
     },
+    async failed(request, status) {
+      const now = clock()
+      if (!failed.isRecordedSingly(request.ip, now)) return
+      const reason = status < 500 ? 'invalid_request' : 'unavailable'
+      await pdp.record(failureEvent(now, SYSTEM, originOf(request), reason, { status }), 'journal')
+    },
     async drain(which) {
       const now = clock()
       await Promise.all(failed.drain(now, which).map((uncounted) => recordCount(uncounted, now)))
@@ -82,6 +91,7 @@ function failureEvent(
   now: number,
   tenant: string,
   origin: Pick<AuditEvent, 'ip' | 'user_agent' | 'request_id' | 'trace_id'>,
+  reason: string,
   context: AuditEvent['context'],
 ): AuditEvent {
   return {
@@ -94,7 +104,7 @@ function failureEvent(
     resource: null,
     context,
     decision: false,
-    reason: 'invalid_credential',
+    reason,
     rules: [],
     obligations: [],
     revision: null,

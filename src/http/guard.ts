@@ -51,6 +51,7 @@ export function guard(app: FastifyInstance, parts: GuardParts): void {
   app.decorateRequest('call', null)
   app.addHook('onRoute', (route) => {
     if (route.config?.permission === 'anyone') throw new Error(`${route.url} is open, but stands in the guarded scope`)
+    if (route.config?.unaudited === true) throw new Error(`${route.url} stands where every call is recorded`)
   })
   app.addHook('onRequest', async (request) => {
     const began = performance.now()
@@ -87,8 +88,8 @@ export function callOf(request: FastifyRequest): Call {
 }
 
 export function readOf(request: FastifyRequest): Read {
-  const { tenant, caller } = callOf(request)
-  return { tenant, acting: tenant !== caller.tenant }
+  const { tenant, caller, roles } = callOf(request)
+  return { tenant, acting: tenant !== caller.tenant, roles }
 }
 
 type Judgement = Pick<Call, 'tenant' | 'roles' | 'permission' | 'rules' | 'audit_mode' | 'refusal'>
@@ -189,7 +190,17 @@ function callEvent(request: FastifyRequest, call: Call, now: number, status: num
   }
 }
 
-/** What a path and a query name: which rule, which filter. Bodies are not repeated here. */
+/**
+ * What a path and a query name: which rule, which filter. Bodies are not repeated here, nor what a query holds that no
+ * route knows, where anybody may write anything. A cursor says nothing to a reader, and holds names.
+ */
 function asked(request: FastifyRequest): { params: Record<string, unknown>; query: Record<string, unknown> } {
-  return { params: { ...(request.params as object) }, query: { ...(request.query as object) } }
+  const known = queryOf(request.routeOptions.schema?.querystring)
+  const query = Object.entries(request.query as object).filter(([name]) => name !== 'cursor' && known.has(name))
+  return { params: { ...(request.params as object) }, query: Object.fromEntries(query) }
+}
+
+function queryOf(schema: unknown): ReadonlySet<string> {
+  const properties = typeof schema === 'object' && schema !== null && 'properties' in schema ? schema.properties : null
+  return new Set(Object.keys(properties ?? {}))
 }

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import { Failure, type FailureCode, type Problem } from '../failure.ts'
+import { withoutCredentials } from '../telemetry/secrets.ts'
 
 const STATUS = {
   invalid_request: 400,
@@ -84,7 +85,8 @@ export function problemInstead(error: unknown, request: FastifyRequest, reply: F
   // Where the router itself fails, no hook has set it.
   reply.header('x-request-id', request.id)
   reply.code(problem.status).type('application/problem+json').removeHeader('etag')
-  return JSON.stringify(problem)
+  // A message may repeat what was asked for: a path, a name.
+  return withoutCredentials(JSON.stringify(problem))
 }
 
 function asFailure(error: unknown, request: FastifyRequest): Failure {

@@ -1,12 +1,15 @@
 import type { Kysely } from 'kysely'
 import type { Administration } from '../administration.ts'
+import type { Redactor } from '../audit/redactor.ts'
 import type { SigningKeys } from '../authn/signing-key.ts'
 import type { Pdp } from '../pdp.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { Database } from '../store/schema.ts'
 import { accessTokens } from './access-token.ts'
 import { auditRoutes } from './audit.ts'
+import { auditExportRoutes } from './audit-export.ts'
 import { auditProofRoutes, type Verify } from './audit-proof.ts'
+import { auditStatsRoutes } from './audit-stats.ts'
 import { openAuthenticateRoutes, ownRoutes } from './authenticate.ts'
 import { type Authenticator, createAuthenticator } from './authenticator.ts'
 import { authorizeRoutes } from './authorize.ts'
@@ -28,6 +31,9 @@ export interface RouteParts extends OperationsParts {
   readonly administration: Administration
   readonly db: Kysely<Database>
   readonly verify: Verify
+  /** For questions about the audit that may take long. */
+  readonly reading: Kysely<Database>
+  readonly redactor: Redactor
   readonly signingKeys: SigningKeys
   readonly publicUrl: string
   /** ms since the epoch. */
@@ -59,8 +65,10 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     tenantRoutes(guarded, administration)
     settingsRoutes(guarded, administration)
     apiKeyRoutes(guarded, administration)
-    auditRoutes(guarded, parts.db)
     auditProofRoutes(guarded, parts.db, parts.verify)
+    auditRoutes(guarded, parts)
+    auditExportRoutes(guarded, parts)
+    auditStatsRoutes(guarded, parts)
     await guarded.register(async (bulk: App) => bulkRoutes(bulk, administration))
     await guarded.register(async (bundles: App) => bundleRoutes(bundles, administration))
   })

@@ -14,6 +14,7 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     permission?: RouteConfig['permission']
     acting?: boolean
+    unaudited?: true
     suspended?: 'answers'
   }
 }

@@ -4,7 +4,7 @@ import type { Key } from './key.ts'
 import { KeySet } from './key-set.ts'
 import type { EntityRef } from './model.ts'
 import type { PolicyIndex } from './policy-index.ts'
-import type { RoleNode } from './roles.ts'
+import type { RoleGraph, RoleNode } from './roles.ts'
 
 /** A role as it is assigned: what the index knows of it, or its name where no rule and no role names it. */
 type Assigned = RoleNode | string
@@ -22,6 +22,8 @@ export class AsSubject {
   // None of its assignments begins or ends while it lasts.
   readonly #moment: Moment
   #unnamed: string[] | undefined
+  // Assigned without a scope, and in doubt.
+  #unsure: RoleNode[] | undefined
   #scoped: Scoped | undefined
   #names: readonly string[] | undefined
   #derivable: readonly RoleNode[] | undefined
@@ -40,6 +42,7 @@ export class AsSubject {
       const role = roles.get(assignment.role)
       if (assignment.within !== undefined) this.#scope(assignment.within, role ?? assignment.role)
       else if (role === undefined) this.#unname(assignment.role)
+      else if (role.inDoubt) this.#doubt(role)
       else reach(roles.closure(role), at, held)
     }
     for (const role of held) keys.push(role)
@@ -64,6 +67,14 @@ export class AsSubject {
     return this.#derivable
   }
 
+  /** Roles that it may hold, as they are in doubt: given, inherited by what it holds, or held by nobody knows whom. */
+  doubted(roles: RoleGraph): readonly RoleNode[] {
+    if (roles.doubted.size === 0) return NO_ROLES
+    const inherited = this.#roles.flatMap(({ inherits }) => inherits.filter(({ inDoubt }) => inDoubt))
+    const anybodys = [...roles.doubted].filter(({ doubt }) => doubt?.holders === true)
+    return [...(this.#unsure ?? []), ...inherited, ...anybodys]
+  }
+
   /** Its roles for this resource alone. */
   rolesWithin(resource: EntityFacts): readonly Assigned[] {
     return this.#scoped === undefined ? NOTHING : this.#scoped.within(resource)
@@ -74,6 +85,11 @@ export class AsSubject {
     this.#scoped.add(within, role)
   }
 
+  #doubt(role: RoleNode): void {
+    this.#unsure ??= []
+    this.#unsure.push(role)
+  }
+
   #unname(role: string): void {
     this.#unnamed ??= []
     this.#unnamed.push(role)
@@ -81,6 +97,7 @@ export class AsSubject {
 }
 
 const NOTHING: readonly Assigned[] = Object.freeze([])
+const NO_ROLES: readonly RoleNode[] = Object.freeze([])
 
 function reach(roles: readonly RoleNode[], at: number, held: RoleNode[]): void {
   for (const role of roles) {

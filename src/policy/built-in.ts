@@ -87,6 +87,12 @@ const GRANTS = {
   [ACTING_OPERATOR]: actingOperator,
 } satisfies Record<BuiltInRole | typeof ACTING_OPERATOR, Grants>
 
+/** Whether any of these built-in roles may read entities, and so sees their properties in the clear anyway. */
+export function mayReadEntities(roles: readonly string[]): boolean {
+  const grants: ReadonlyMap<string, Grants> = new Map(Object.entries(GRANTS))
+  return roles.some((role) => grants.get(role)?.['pdp:entity']?.includes('pdp:read') === true)
+}
+
 /** Whether a type, an action or a role is Verdict's own. */
 export function isBuiltIn(name: string): boolean {
   return name.startsWith('pdp:')

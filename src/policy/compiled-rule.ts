@@ -10,6 +10,8 @@ export class CompiledPolicy {
   readonly prefix: string
   combining: Combining = 'deny_overrides'
   required = false
+  /** What it is about cannot be told: its rules are in error. */
+  inDoubt = false
   #types: ReadonlySet<string> | undefined
   #actions: readonly Pattern[] | undefined
   /** How many rules it has. */
@@ -23,7 +25,8 @@ export class CompiledPolicy {
     this.prefix = `${name}/`
   }
 
-  define(policy: Policy | undefined): void {
+  define(policy: Policy | undefined, inDoubt = false): void {
+    this.inDoubt = inDoubt
     this.combining = policy?.combining ?? 'deny_overrides'
     this.required = policy?.required ?? false
     const { resource_types, actions } = policy?.target ?? {}

@@ -20,6 +20,8 @@ interface Identity {
   readonly allows: boolean
   readonly priority: number
   readonly place: number
+  /** It is what the model says, as far as can be told without compiling it. */
+  readonly isSound: boolean
 }
 
 /** What stands for a part that is not what it should be: it matches everything. */
@@ -51,14 +53,20 @@ export class Compiler {
     return ids.size === 0 && named.every(({ isEmpty }) => isEmpty)
   }
 
-  rule(rule: Rule, policy: CompiledPolicy): CompiledRule {
+  rule(rule: Rule, policy: CompiledPolicy, isSound = true): CompiledRule {
     const allows = rule.effect === 'allow'
-    return this.#compile(rule, { name: rule.name, policy, allows, priority: rule.priority ?? 0, place: 0 })
+    return this.#compile(rule, { name: rule.name, policy, allows, priority: rule.priority ?? 0, place: 0, isSound })
   }
 
-  permission(permission: Permission, role: Role, place: number, policy: CompiledPolicy): CompiledRule {
-    const subjects = [{ role: role.name }]
-    return this.#compile({ ...permission, subjects }, { name: role.name, policy, allows: true, priority: 0, place })
+  permission(
+    permission: Permission,
+    { name }: Role,
+    place: number,
+    policy: CompiledPolicy,
+    isSound = true,
+  ): CompiledRule {
+    const subjects = [{ role: name }]
+    return this.#compile({ ...permission, subjects }, { name, policy, allows: true, priority: 0, place, isSound })
   }
 
   /** Gives back what a rule shares. */
@@ -77,10 +85,11 @@ export class Compiler {
     const resources = areAll(parts.resources, isResource) ? parts.resources : ANY_RESOURCE
     const whole = selectors === parts.subjects && actions === parts.actions && resources === parts.resources
     const obligations = parts.obligations ?? []
-    const sound = whole && Array.isArray(obligations) && !Number.isNaN(from) && !Number.isNaN(until)
+    const sound = identity.isSound && whole && Array.isArray(obligations) && !Number.isNaN(from) && !Number.isNaN(until)
     const { condition, quarantined } = this.#condition(parts.condition ?? undefined, sound)
+    const { isSound: _isSound, ...named } = identity
     return new CompiledRule({
-      ...identity,
+      ...named,
       subjects: flat(selectors.map((selector) => this.#subject(selector))),
       actions: flat(actions.map((text) => this.#actions.take(text, (made) => [actionPattern(made)]))),
       resources: flat(resources.map((selector) => this.#place(selector))),

@@ -7,11 +7,12 @@ import { Combining, Effect, EntityRef, ResourceSelector, SubjectSelector } from 
 export const PartOutcome = Type.Union([Type.Literal('holds'), Type.Literal('fails'), Type.Literal('errs')])
 export type PartOutcome = Static<typeof PartOutcome>
 
-/** An attribute that a condition read. Neither `value` nor `unknown`: it is absent. */
+/** An attribute that a condition read. Neither `value`, nor `unknown`, nor `hidden`: it is absent. */
 const SeenValue = Type.Object({
   path: Type.String({ description: 'As a condition writes it: `resource.properties.owner`.' }),
   value: Type.Optional(Type.Unknown()),
   unknown: Type.Optional(Type.Literal(true, { description: 'It cannot be told: `subject.roles`, if a role erred.' })),
+  hidden: Type.Optional(Type.Literal(true, { description: "It is there, and the tenant's redaction drops it." })),
   shortened: Type.Optional(Type.Literal(true, { description: '`value` is the beginning of its JSON text.' })),
 })
 export type SeenValue = Readonly<Static<typeof SeenValue>>

@@ -186,6 +186,18 @@ export type Assignment = Readonly<Static<typeof Assignment>>
 export const AttributePrecedence = Type.Union([Type.Literal('request'), Type.Literal('stored')])
 export type AttributePrecedence = Static<typeof AttributePrecedence>
 
+/** What becomes of a value before it is recorded. `keyed_hash`: it can still be found by equality. */
+export const Treatment = Type.Union([Type.Literal('clear'), Type.Literal('drop'), Type.Literal('keyed_hash')])
+export type Treatment = Static<typeof Treatment>
+
+/** Paths into a record, and how what they name is treated. The most specific path that covers a value decides. */
+export const RedactionSettings = Type.Record(Type.String({ minLength: 1, maxLength: 1024 }), Treatment, {
+  maxProperties: 200,
+  description:
+    'By path (`subject.properties.email`, `context.*`, `ip`), what becomes of a value before it is recorded.',
+})
+export type RedactionSettings = Readonly<Static<typeof RedactionSettings>>
+
 /** A tenant's own settings, each with its default where it is absent. */
 export const Settings = Type.Object(
   {
@@ -194,6 +206,7 @@ export const Settings = Type.Object(
     rules_in_answers: Type.Optional(Type.Boolean()),
     /** From the lowest to the highest: what `level()` compares in conditions. */
     levels: Type.Optional(Type.Array(Identifier, { minItems: 1, maxItems: 100, uniqueItems: true })),
+    redaction: Type.Optional(RedactionSettings),
   },
   closed,
 )
@@ -204,6 +217,26 @@ export const DEFAULT_SETTINGS: Required<Settings> = {
   audit_mode: 'journal',
   rules_in_answers: true,
   levels: ['none', 'read_only', 'read_write', 'admin', 'system'],
+  redaction: {},
+}
+
+/** Where it cannot be known what a tenant wants: nothing in the clear that could be hidden, and all of it still findable. */
+export const STRICTEST_REDACTION: RedactionSettings = {
+  'subject.id': 'keyed_hash',
+  'subject.properties': 'keyed_hash',
+  'resource.id': 'keyed_hash',
+  'resource.properties': 'keyed_hash',
+  'action.properties': 'keyed_hash',
+  'actor.id': 'keyed_hash',
+  context: 'keyed_hash',
+  ip: 'keyed_hash',
+  user_agent: 'keyed_hash',
+}
+
+/** The settings with every default. Without any redaction, `redaction` is the default itself: that is one comparison. */
+export function inForce(settings: Settings | null): Required<Settings> {
+  const all = { ...DEFAULT_SETTINGS, ...settings }
+  return Object.keys(all.redaction).length > 0 ? all : { ...all, redaction: DEFAULT_SETTINGS.redaction }
 }
 
 const section = <T extends TSchema>(item: T) => Type.Optional(Type.Array(item))

@@ -14,10 +14,12 @@ import {
   type ResourceSelector,
   type Role,
   type Rule,
+  type Settings,
   type SubjectSelector,
 } from './model.ts'
 import { idPatternFault } from './pattern.ts'
 import { checkSchema } from './property-schema.ts'
+import { checkRedaction } from './redaction-path.ts'
 import { schemaCheck } from './validate.ts'
 
 /**
@@ -35,6 +37,7 @@ export function parseBundle(document: unknown): { bundle: Bundle } | { problems:
   // The schema has just been checked.
   const bundle = document as Bundle
   const faults = [
+    ...under('/settings', checkSettings(bundle.settings ?? {})),
     ...inSection('types', bundle.types, checkType),
     ...inSection('policies', bundle.policies, checkPolicy),
     ...inSection('roles', bundle.roles, checkRole),
@@ -91,6 +94,10 @@ export function checkType({ name, actions = [], schema }: EntityType): Problem[]
     ...each('/actions', actions, (action) => notOurs('', action)),
     ...(schema === undefined ? [] : under('/schema', checkSchema(schema))),
   ]
+}
+
+export function checkSettings({ redaction }: Settings): Problem[] {
+  return redaction === undefined ? [] : checkRedaction(redaction)
 }
 
 export function checkEntity(entity: Entity): Problem[] {

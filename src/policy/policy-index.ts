@@ -1,18 +1,20 @@
 import type { PolicyChange } from './change.ts'
 import { CompiledPolicy, type CompiledRule } from './compiled-rule.ts'
 import { Compiler } from './compiler.ts'
-import { alwaysErrs, type Condition } from './condition.ts'
+import { alwaysErrs, type Condition, compileCondition, isFault } from './condition.ts'
 import type { Key } from './key.ts'
 import { DEFAULT_SETTINGS, type EntityType, type Policy, type Role, type Rule, type Settings } from './model.ts'
 import { type PropertyCheck, propertyCheck } from './property-check.ts'
+import { Quarantine, type Quarantined } from './quarantine.ts'
 import { RuleIndex } from './rule-index.ts'
+import { soundPermission, soundPolicy, soundRole, soundRule, soundSettings, soundType } from './soundness.ts'
+import { VagueRules } from './vague-rules.ts'
 import { byText } from './wide-map.ts'
 
 interface CompiledRole {
   readonly permissions: readonly CompiledRule[]
   /** Of a derived role. */
   readonly condition: Condition | undefined
-  readonly quarantined: boolean
 }
 
 /** One tenant's policy, compiled. Changes are applied in place, each wholly within its call. */
@@ -26,11 +28,16 @@ export class PolicyIndex {
   readonly #required = new Set<CompiledPolicy>()
   readonly #rules = byText<CompiledRule>()
   readonly #roles = byText<CompiledRole>()
-  #quarantined = 0
+  readonly #doubtfulTypes = new Set<string>()
+  #precedenceInDoubt = false
   #decisions = 0
   #stamp: object = {}
 
+  /** What is stored and is not what it should be. */
+  readonly quarantine = new Quarantine()
+
   readonly shared = new Compiler()
+  readonly vague = new VagueRules()
   readonly rules: RuleIndex
 
   /** `makeRules` is for tests, which show that they would find a broken index. */
@@ -51,9 +58,23 @@ export class PolicyIndex {
     return this.#types
   }
 
-  /** Rules, permissions and derived roles that could not be compiled: they never allow, and always deny. */
+  /** Documents that are quarantined: an error in them never becomes an allow. */
   get quarantined(): number {
-    return this.#quarantined
+    return this.quarantine.size + this.shared.roles.cyclic
+  }
+
+  /** Why a document is quarantined; undefined: it is not, or is not there. */
+  faultOf(kind: Quarantined, name: string): string | undefined {
+    const role = kind === 'role' ? this.shared.roles.get(name) : undefined
+    return this.quarantine.reason(kind, name) ?? (role?.cyclic === true ? CYCLE : undefined)
+  }
+
+  /** All documents that are quarantined. */
+  *faults(): Generator<{ readonly kind: Quarantined; readonly name: string; readonly reason: string }> {
+    yield* this.quarantine.all()
+    for (const { name, doubt } of this.shared.roles.doubted) {
+      if (doubt === undefined) yield { kind: 'role', name, reason: CYCLE }
+    }
   }
 
   /** How many rules there are; the permissions of roles are not counted. */
@@ -85,86 +106,121 @@ export class PolicyIndex {
     return this.#checks
   }
 
-  /** Takes what a change says of settings, types, policies, roles and rules; other kinds are none of its business. */
+  /** Properties of the type, or a request's that may be laid over the stored ones, cannot be told. */
+  isInDoubt(type: string, isRequested: boolean): boolean {
+    return (isRequested && this.#precedenceInDoubt) || this.#doubtfulTypes.has(type)
+  }
+
+  /**
+   * Takes what a change says of settings, types, policies, roles and rules; other kinds are none of its business. Throws
+   * nothing, whatever stands in it.
+   */
   apply(change: PolicyChange): void {
-    if (change.kind === 'settings') this.#settings = { ...DEFAULT_SETTINGS, ...change.after }
+    if (change.kind === 'settings') this.#putSettings(change.after)
     else if (change.kind === 'type') this.#putType(change.key.name, change.after)
     else if (change.kind === 'policy') this.#putPolicy(change.key.name, change.after)
     else if (change.kind === 'role') this.#putRole(change.key.name, change.after)
     else if (change.kind === 'rule') this.#putRule(change.key.name, change.after)
   }
 
-  #putType(name: string, type: EntityType | null): void {
+  #putSettings(stored: Settings | null): void {
+    const { document, fault, inDoubt } = soundSettings(stored)
+    this.#settings = document
+    this.#precedenceInDoubt = inDoubt
+    this.quarantine.set('settings', '', fault)
+  }
+
+  #putType(name: string, stored: EntityType | null): void {
     this.#types.delete(name)
     this.#protected.delete(name)
     this.#checks.delete(name)
-    if (type === null) return
+    this.#doubtfulTypes.delete(name)
+    this.quarantine.set('type', name, undefined)
+    if (stored === null) return
+    const { document: type, fault } = soundType(name, stored)
+    this.quarantine.set('type', name, fault)
+    if (fault !== undefined) this.#doubtfulTypes.add(name)
     this.#types.set(name, type)
     const check = propertyCheck(type)
     if (check !== undefined) this.#checks.set(name, check)
     if (type.protected_properties?.length) this.#protected.set(name, new Set(type.protected_properties))
   }
 
-  #putPolicy(name: string, definition: Policy | null): void {
+  #putPolicy(name: string, stored: Policy | null): void {
     const policy = this.#policy(name)
-    policy.define(definition ?? undefined)
-    if (definition === null) this.#defined.delete(policy)
+    const sound = stored === null ? undefined : soundPolicy(name, stored)
+    policy.define(sound?.document, sound?.inDoubt)
+    this.quarantine.set('policy', name, sound?.fault)
+    if (stored === null) this.#defined.delete(policy)
     else this.#defined.add(policy)
     if (policy.required) this.#required.add(policy)
     else this.#required.delete(policy)
     this.#tidy(policy)
   }
 
-  #putRole(name: string, role: Role | null): void {
+  #putRole(name: string, stored: Role | null): void {
     this.#stamp = {}
     const old = this.#roles.get(name)
     if (old !== undefined) this.#dropRole(name, old)
-    if (role === null) return
+    if (stored === null) return
+    const { document: role, fault, doubt } = soundRole(name, stored)
     const text = role.derived?.condition
     const condition = text === undefined ? undefined : this.shared.conditions.take(text)
-    const quarantined = text !== undefined && condition === undefined
-    if (quarantined) this.#quarantined++
-    this.shared.roles.define(role, text === undefined ? undefined : (condition ?? alwaysErrs(text)))
+    this.shared.roles.define(role, text === undefined ? undefined : (condition ?? alwaysErrs(text)), doubt)
     const policy = this.#policy('roles')
-    const permissions = (role.permissions ?? []).map((permission, place) =>
-      this.#file(this.shared.permission(permission, role, place, policy)),
-    )
+    let permissionFault: string | undefined
+    const permissions = (role.permissions ?? []).map((each, place) => {
+      const sound = soundPermission(each)
+      const compiled = this.#file(
+        this.shared.permission(sound.document, role, place, policy, sound.fault === undefined),
+      )
+      if (compiled.quarantined) permissionFault ??= `/permissions/${place}${faultOfCompiled(compiled, sound.fault)}`
+      return compiled
+    })
     this.#tidy(policy)
-    this.#roles.set(name, { permissions, condition, quarantined })
+    this.#roles.set(name, { permissions, condition })
+    const isUncompiled = text !== undefined && condition === undefined
+    const derived = isUncompiled ? `/derived${conditionFault(text)}` : undefined
+    this.quarantine.set('role', name, fault ?? derived ?? permissionFault)
   }
 
-  #dropRole(name: string, { permissions, condition, quarantined }: CompiledRole): void {
+  #dropRole(name: string, { permissions, condition }: CompiledRole): void {
     this.#roles.delete(name)
+    this.quarantine.set('role', name, undefined)
     for (const permission of permissions) this.#unfile(permission)
     this.shared.roles.undefine(name)
     if (condition !== undefined) this.shared.conditions.release(condition)
-    if (quarantined) this.#quarantined--
   }
 
-  #putRule(name: string, rule: Rule | null): void {
+  #putRule(name: string, stored: Rule | null): void {
     this.#stamp = {}
     const old = this.#rules.get(name)
     if (old !== undefined) {
       this.#rules.delete(name)
       this.#unfile(old)
+      if (old.quarantined) this.quarantine.set('rule', name, undefined)
     }
-    if (rule === null || rule.enabled === false) return
-    this.#rules.set(name, this.#file(this.shared.rule(rule, this.#policy(rule.policy ?? 'default'))))
+    if (stored === null) return
+    const { document: rule, fault } = soundRule(name, stored)
+    if (rule.enabled === false) return
+    const compiled = this.shared.rule(rule, this.#policy(rule.policy ?? 'default'), fault === undefined)
+    this.#rules.set(name, this.#file(compiled))
+    if (compiled.quarantined) this.quarantine.set('rule', name, faultOfCompiled(compiled, fault))
   }
 
   #file(rule: CompiledRule): CompiledRule {
     this.rules.add(rule)
+    this.vague.add(rule)
     rule.policy.users++
-    if (rule.quarantined) this.#quarantined++
     return rule
   }
 
   #unfile(rule: CompiledRule): void {
     this.rules.remove(rule)
+    this.vague.remove(rule)
     this.shared.release(rule)
     rule.policy.users--
     this.#tidy(rule.policy)
-    if (rule.quarantined) this.#quarantined--
   }
 
   #policy(name: string): CompiledPolicy {
@@ -179,4 +235,16 @@ export class PolicyIndex {
   #tidy(policy: CompiledPolicy): void {
     if (policy.users === 0 && !this.#defined.has(policy)) this.#policies.delete(policy.name)
   }
+}
+
+const CYCLE = 'it builds on itself, by way of the roles that it inherits or is derived from'
+
+function faultOfCompiled({ condition }: CompiledRule, fault: string | undefined): string {
+  return fault ?? conditionFault(condition?.text ?? '')
+}
+
+function conditionFault(text: string): string {
+  const fault = compileCondition(text)
+  if (!isFault(fault)) return 'an instant cannot be read'
+  return `/condition: line ${fault.line}, column ${fault.column}: ${fault.detail}`
 }

@@ -15,6 +15,8 @@ import { escaped } from './validate.ts'
 export interface PropertySchema {
   /** All that is wrong with properties, by pointers into them. Counts its steps against the budget. Throws nothing. */
   problems(properties: Properties, budget: Budget): readonly Problem[]
+  /** False: it does not compile, and finds fault with everything. */
+  readonly isSound: boolean
 }
 
 /** What is wrong with a schema, by pointers into it. */
@@ -45,11 +47,13 @@ export function compileSchema(schema: Properties): PropertySchema {
 function makeSchema(schema: Properties): PropertySchema {
   try {
     const validate = schemaProblems(schema).length > 0 ? undefined : compile(schema)
-    if (validate !== undefined) return { problems: (properties, of) => problemsWith(validate, properties, of) }
+    if (validate !== undefined) {
+      return { isSound: true, problems: (properties, of) => problemsWith(validate, properties, of) }
+    }
   } catch (error) {
     if (!(error instanceof Error)) throw error
   }
-  return { problems: () => [{ pointer: '', detail: 'the schema of the type cannot be compiled' }] }
+  return { isSound: false, problems: () => [{ pointer: '', detail: 'the schema of the type cannot be compiled' }] }
 }
 
 let meta: Ajv2020 | undefined

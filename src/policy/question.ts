@@ -61,7 +61,7 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
     this.subject.mark(this.at)
     this.resource.mark(this.at)
     const scoped = asSubject.rolesWithin(facts.resource)
-    this.besides = scoped.length === 0 && index.shared.roles.derived === 0 ? NO_KEYS : this.#rolesBeside(scoped)
+    this.besides = scoped.length === 0 && !index.shared.roles.areLookedFor ? NO_KEYS : this.#rolesBeside(scoped)
   }
 
   isHeld(key: Key): boolean {
@@ -134,6 +134,8 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
   }
 
   #effective(stored: Properties, { type, properties }: AccessRequest['subject']): Properties {
+    if (this.#index.isInDoubt(type, properties !== undefined))
+      throw new Fault(`the properties of ${type} cannot be told`)
     const precedence = this.#index.settings.attribute_precedence
     return effectiveProperties(stored, properties, precedence, this.#index.protectedProperties(type))
   }
@@ -147,13 +149,15 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
   #rolesBeside(scoped: readonly (RoleNode | string)[]): readonly Key[] {
     const reached: RoleNode[] = []
     const names: string[] = []
+    const doubted: RoleNode[] = []
     for (const role of scoped) {
       if (typeof role === 'string') names.push(role)
+      else if (role.inDoubt) doubted.push(role)
       else this.#reach(role, reached)
     }
     // Grows only after the derived roles have been told: their conditions read it.
     this.#rolesBesides = [...names, ...reached.map(({ name }) => name)]
-    const erred = this.#index.shared.roles.derived === 0 ? NO_ROLES : this.#derive(reached)
+    const erred = this.#index.shared.roles.areLookedFor ? this.#derive(reached, doubted) : NO_ROLES
     if (reached.length + names.length > this.#rolesBesides.length) {
       this.#rolesBesides = [...names, ...reached.map(({ name }) => name)]
       this.#roles = undefined
@@ -170,18 +174,27 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
     }
   }
 
-  /** Derived roles, from what is held to what follows; those that are in error come back. */
-  #derive(reached: RoleNode[]): readonly RoleNode[] {
-    const erred: RoleNode[] = []
+  /** Derived roles, from what is held to what follows; those that are in error come back, with `doubted`. */
+  #derive(reached: RoleNode[], doubted: readonly RoleNode[]): readonly RoleNode[] {
+    const erred = [...doubted, ...this.#asSubject.doubted(this.#index.shared.roles)]
+    // Their conditions cannot read the roles while one of those is in doubt.
+    this.#rolesErred = erred.length > 0 || reached.some(({ inherits }) => inherits.some((base) => base.inDoubt))
     for (const derived of this.#asSubject.derivable) this.#tryOut(derived, reached, erred)
     // Grows while it is walked.
-    for (const role of reached) for (const derived of role.derives) this.#tryOut(derived, reached, erred)
+    for (const role of reached) {
+      for (const base of role.inherits) if (base.inDoubt) erred.push(base)
+      for (const derived of role.derives) this.#tryOut(derived, reached, erred)
+    }
     return this.#spreadError(erred)
   }
 
   #tryOut(derived: RoleNode, reached: RoleNode[], erred: RoleNode[]): void {
     if (this.isHeld(derived) || derived.derivedAt === this.at) return
     derived.derivedAt = this.at
+    if (derived.inDoubt) {
+      erred.push(derived)
+      return
+    }
     const holds = derived.derivation && this.holds(derived.derivation.condition)
     if (holds === true) this.#reach(derived, reached)
     else if (holds === undefined) erred.push(derived)
@@ -190,17 +203,27 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
   /** What inherits an error is in error too: the roles of the role that erred, and those derived from it. */
   #spreadError(erred: RoleNode[]): readonly RoleNode[] {
     const unsure: RoleNode[] = []
+    // Grows while it is walked.
     for (const role of erred) {
       if (this.isHeld(role)) continue
       for (const one of this.#index.shared.roles.closure(role)) {
         if (this.isHeld(one) || one.erredAt === this.at) continue
         one.erredAt = this.at
         unsure.push(one)
-        for (const derived of one.derives) if (derived.derivedAt !== this.at) erred.push(derived)
+        this.#follow(one, erred)
       }
     }
     this.#rolesErred = unsure.length > 0
     return unsure
+  }
+
+  /** What else cannot be told where this role cannot. */
+  #follow(unsure: RoleNode, erred: RoleNode[]): void {
+    for (const derived of unsure.derives) if (derived.derivedAt !== this.at) erred.push(derived)
+    for (const base of unsure.inherits) if (base.inDoubt) erred.push(base)
+    if (unsure.doubt?.inherits !== true) return
+    // It may inherit any.
+    for (const any of this.#index.shared.roles.keys()) if (any !== undefined) erred.push(any)
   }
 }
 

@@ -63,7 +63,7 @@ class Walk {
 
   assign(name: string, through: Through): void {
     const node = this.#index.shared.roles.get(name)
-    if (node !== undefined) this.#reached.add(node)
+    if (node !== undefined) this.#reach(node)
     this.#ways({ name }).push(through)
   }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import { Failure } from '../failure.ts'
+import type { Quarantined } from '../policy/quarantine.ts'
 import { within } from './deadline.ts'
 import { Draft, Moot, type Workshop } from './draft.ts'
 import type { EntityCache } from './entity-cache.ts'
@@ -18,6 +19,14 @@ export interface Mismatch {
   readonly found: RevisionId | undefined
 }
 
+/** A document that is not what it should be. */
+export interface Fault {
+  readonly tenant: string
+  readonly kind: Quarantined
+  readonly name: string
+  readonly reason: string
+}
+
 export interface TenantsOptions {
   readonly workshop: Workshop
   readonly cache: EntityCache
@@ -26,6 +35,7 @@ export interface TenantsOptions {
   /** ms, monotonic. */
   readonly clock: () => number
   readonly onMismatch: (mismatch: Mismatch) => void
+  readonly onFault: (fault: Fault) => void
   readonly onError: (error: unknown) => void
   /** A key was made or deleted. */
   readonly onApiKey: () => void
@@ -37,6 +47,7 @@ interface Load {
   outdated: boolean
 }
 
+const FAULTS_TOLD = 100
 const LOAD_MS = 2000
 const FILL_MS = 2000
 
@@ -129,6 +140,7 @@ export class Tenants implements Followed {
     }
     this.#applied++
     this.#tell(revision.changes)
+    for (const change of revision.changes) this.#tellFault(tenant, change)
     return this.#tenants.get(tenant.id) === tenant
   }
 
@@ -171,6 +183,7 @@ export class Tenants implements Followed {
       const tidy = tenant.succeed(draft, overlay)
       this.#applied += draft.revision - before
       this.#tell(draft.others)
+      this.#tellFaults(tenant)
       return tidy
     } catch (error) {
       this.#options.onError(error)
@@ -259,7 +272,24 @@ export class Tenants implements Followed {
       if (mark?.outdated === true) continue
       const tenant = new TenantSnapshot(load.loaded, row.status, at, cache, this.#surroundings)
       this.#tenants.set(id, tenant)
+      this.#tellFaults(tenant)
       return tenant
+    }
+  }
+
+  #tellFault({ id, index }: TenantSnapshot, { kind, key }: LoggedChange): void {
+    if (kind === 'entity' || kind === 'assignment' || kind === 'api_key' || kind === 'tenant') return
+    const name = kind === 'settings' ? '' : key.name
+    const reason = index.faultOf(kind, name)
+    if (reason !== undefined) this.#options.onFault({ tenant: id, kind, name, reason })
+  }
+
+  // Somebody has to look at them in any case, and finds the others where these are.
+  #tellFaults({ id, index }: TenantSnapshot): void {
+    let count = 0
+    for (const fault of index.faults()) {
+      if (count++ === FAULTS_TOLD) return
+      this.#options.onFault({ tenant: id, ...fault })
     }
   }
 

@@ -1,35 +1,14 @@
 import { createHash } from 'node:crypto'
-import { type Kysely, type RawBuilder, type Selectable, type SqlBool, sql } from 'kysely'
+import { type Kysely, type Selectable, sql } from 'kysely'
 import Type from 'typebox'
 import { validate, version } from 'uuid'
-import type { AuditEvent, EventType } from '../audit/event.ts'
+import type { AuditEvent } from '../audit/event.ts'
 import { Failure } from '../failure.ts'
-import { parseInstant } from '../policy/instant.ts'
+import { type AuditFilter, alternativesOf, bounded, type Condition, type Hash } from './audit-filter.ts'
 import { decodeCursor, type Listed, type Page, paged } from './cursor.ts'
 import type { Database } from './schema.ts'
 
-/** What `/v1/audit` can be asked for: members that are present must all match. */
-export interface AuditFilter {
-  /** RFC 3339; the instant itself is in. */
-  readonly from?: string | undefined
-  /** RFC 3339; the instant itself is out. */
-  readonly to?: string | undefined
-  readonly type?: EventType | undefined
-  readonly decision?: boolean | undefined
-  readonly reason?: string | undefined
-  /** An actor's id, or its type and id with a `:` between. */
-  readonly actor?: string | undefined
-  readonly subject_type?: string | undefined
-  readonly subject_id?: string | undefined
-  readonly action?: string | undefined
-  readonly resource_type?: string | undefined
-  readonly resource_id?: string | undefined
-  /** `policy/name`. */
-  readonly rule?: string | undefined
-  readonly ip?: string | undefined
-  readonly request_id?: string | undefined
-  readonly trace_id?: string | undefined
-}
+export type { AuditFilter } from './audit-filter.ts'
 
 export interface AuditPage extends Page {
   /** `desc` (newest first) where none is given. */
@@ -45,7 +24,7 @@ export type AuditItem = AuditEvent & {
   readonly hash: string
 }
 
-type AuditRow = Pick<Selectable<Database['audit']>, 'id' | 'writer' | 'seq' | 'record'>
+export type AuditRow = Pick<Selectable<Database['audit']>, 'id' | 'writer' | 'seq' | 'record'>
 
 const AuditCursor = Type.Tuple([Type.String(), Type.String({ format: 'uuid' })])
 
@@ -55,20 +34,20 @@ export async function listAudit(
   tenant: string,
   filter: AuditFilter,
   page: AuditPage,
+  hash?: Hash,
 ): Promise<Listed<AuditItem>> {
   const order = page.order ?? 'desc'
   const question = fingerprint(filter, order)
   const after = readCursor(page.cursor, question)
-  const rows = await db
-    .selectFrom('audit')
-    .select(['id', 'writer', 'seq', 'record'])
-    .where('tenant_id', '=', tenant)
-    .where((where) => where.and(conditions(filter)))
-    .$if(after !== undefined, (query) => query.where(beyond(after ?? '', order)))
-    .orderBy('at', order)
-    .orderBy('id', order)
-    .limit(page.limit + 1)
-    .execute()
+  const beginning = after === undefined ? [] : [beyond(after, order)]
+  const inOrder = order === 'desc' ? sql`order by at desc, id desc` : sql`order by at, id`
+  const first = sql`${inOrder} limit ${page.limit + 1}`
+  const found = alternativesOf(filter, hash).map((alternative) => {
+    const wanted = sql.join([sql`tenant_id = ${tenant}`, ...alternative, ...beginning], sql` and `)
+    return sql`(select at, id, writer, seq, record from audit where ${wanted} ${first})`
+  })
+  const all = sql<AuditRow>`select * from (${sql.join(found, sql` union all `)}) found ${first}`
+  const { rows } = await bounded(all.execute(db))
   return paged(rows, page.limit, (row) => [question, row.id], itemOf)
 }
 
@@ -88,45 +67,6 @@ export async function findAuditRecord(db: Kysely<Database>, tenant: string, id: 
     .where('at', '=', instantOf(id))
     .where('id', '=', id)
     .executeTakeFirst()
-}
-
-type Condition = RawBuilder<SqlBool>
-
-/** Ids are looked up by a hash of them: an id can be too long for an index. */
-function conditions(filter: AuditFilter): Condition[] {
-  const { decision } = filter
-  return [
-    ...given(filter.from, (from) => sql`at >= ${instant(from, '/from')}`),
-    ...given(filter.to, (to) => sql`at < ${instant(to, '/to')}`),
-    ...given(filter.type, (type) => sql`type = ${type}`),
-    // Spelled as the partial index of the denied has it.
-    ...given(decision, () => (decision ? sql`decision = true` : sql`decision = false`)),
-    ...given(filter.reason, (reason) => sql`reason = ${reason}`),
-    ...given(filter.actor, (actor) => sql`(actor_id = ${actor} or actor_type || ':' || actor_id = ${actor})`),
-    ...given(filter.subject_type, (type) => sql`subject_type = ${type}`),
-    ...given(filter.subject_id, (id) => sql`hashtextextended(subject_id, 0) = hashtextextended(${id}, 0)`),
-    ...given(filter.subject_id, (id) => sql`subject_id = ${id}`),
-    ...given(filter.action, (action) => sql`action = ${action}`),
-    ...given(filter.resource_type, (type) => sql`resource_type = ${type}`),
-    ...given(filter.resource_id, (id) => sql`hashtextextended(resource_id, 0) = hashtextextended(${id}, 0)`),
-    ...given(filter.resource_id, (id) => sql`resource_id = ${id}`),
-    ...given(filter.rule, (rule) => sql`${rule} = any(rules)`),
-    ...given(filter.ip, (ip) => sql`ip = ${ip}`),
-    ...given(filter.request_id, (id) => sql`request_id = ${id}`),
-    ...given(filter.trace_id, (id) => sql`trace_id = ${id}`),
-  ]
-}
-
-function given<T>(value: T | undefined, condition: (value: T) => Condition): Condition[] {
-  return value === undefined ? [] : [condition(value)]
-}
-
-function instant(text: string, pointer: string): Date {
-  const instant = parseInstant(text)
-  if (!Number.isNaN(instant)) return new Date(instant)
-  throw new Failure('invalid_request', `${text} is not an instant.`, {
-    problems: [{ pointer, detail: 'not an instant' }],
-  })
 }
 
 /** Past the event `id` in this order. */
@@ -164,7 +104,7 @@ function instantOf(id: string): Date {
 
 const LEAF = Buffer.of(0)
 
-function itemOf({ writer, seq, record }: AuditRow): AuditItem {
+export function itemOf({ writer, seq, record }: AuditRow): AuditItem {
   const hash = createHash('sha256').update(LEAF).update(record).digest('hex')
   return { ...JSON.parse(record.toString('utf8')), writer, seq, hash }
 }

@@ -1,4 +1,5 @@
 import { destination, type LoggerOptions, type Logger as PinoLogger, pino } from 'pino'
+import { REMOVED, withoutCredentials } from './secrets.ts'
 
 export type Logger = PinoLogger
 
@@ -22,23 +23,15 @@ const SECRET_MEMBERS = [
 // A path names one depth. Three are as deep as we log objects: `password`, `body.password`, `req.headers.cookie`.
 const SECRET_PATHS = SECRET_MEMBERS.flatMap((member) => [member, `*.${member}`, `*.*.${member}`])
 
-const REMOVED = '[redacted]'
-
-// Texts (a message, a stack, a driver's words) have no paths, so secrets are also known by their looks: what follows
-// the id of an API key, a JWT, what follows Bearer, the password in a URL. None of the four spans a quote, so that
-// a line stays the JSON that it was.
-const API_KEY = /(vdt_[a-z0-9]{4,32}_)[\w-]{16,}/g
-const JWT = /\beyJ[\w-]+\.[\w-]+\.[\w-]*/g
+// Texts (a message, a stack, a driver's words) have no paths, so secrets are also known by their looks: API keys and
+// tokens, what follows Bearer, the password in a URL. None of them spans a quote, so that a line stays the JSON that
+// it was.
 const BEARER = /(\bbearer )[^\s"\\]+/gi
 const URL_PASSWORD = /(\b[a-z]+:\/\/[^\s:@/"\\]*:)[^\s@/"\\]+@/gi
 
 /** The line without the secrets that stand in it. */
 export function withoutSecrets(line: string): string {
-  return line
-    .replace(API_KEY, `$1${REMOVED}`)
-    .replace(JWT, REMOVED)
-    .replace(BEARER, `$1${REMOVED}`)
-    .replace(URL_PASSWORD, `$1${REMOVED}@`)
+  return withoutCredentials(line).replace(BEARER, `$1${REMOVED}`).replace(URL_PASSWORD, `$1${REMOVED}@`)
 }
 
 /**

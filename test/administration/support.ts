@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
+import type { Parts } from '../../src/administration/write.ts'
 import { type Administration, createAdministration, type Write } from '../../src/administration.ts'
+import { Redactor } from '../../src/audit/redactor.ts'
 import { Failure, type FailureCode } from '../../src/failure.ts'
+import { PolicyIndex } from '../../src/policy/policy-index.ts'
 import type { Database } from '../../src/store/schema.ts'
 import { freshDatabase } from '../support/database.ts'
 
@@ -16,6 +19,11 @@ export interface Bench {
   /** What went wrong without undoing anything. */
   readonly warnings: unknown[]
   readonly waited: { tenant: string; revision: number }[]
+  /** Whether what is written is in force in time. */
+  inForce: boolean
+  readonly url: string
+  /** The same administration over other connections. */
+  on(db: Kysely<Database>): Administration
   /** The clock; it can be set. */
   now: Date
   /** What announcing does instead of noting. */
@@ -27,22 +35,23 @@ const WRITER = '01990000-0000-7000-8000-000000000000'
 
 /** A database of its own with the tenants `system` and `acme`, and administration on it. */
 export async function openBench(): Promise<Bench> {
-  const { db, close } = await freshDatabase()
+  const { db, url, close } = await freshDatabase()
   await sql`insert into tenants (id, name) values ('system', 'System'), ('acme', 'Acme'), ('other', 'Other')`.execute(
     db,
   )
   await sql`insert into audit_writers (writer) values (${WRITER})`.execute(db)
-  const bench: Omit<Bench, 'administration'> = {
+  const bench: Omit<Bench, 'administration' | 'on'> = {
     db,
     announced: [],
     warnings: [],
     waited: [],
+    inForce: true,
+    url,
     now: new Date('2026-01-02T03:04:05.678Z'),
     announce: null,
     close,
   }
-  const administration = createAdministration({
-    db,
+  const parts: Omit<Parts, 'db'> = {
     writer: WRITER,
     announce: async (tenant, id, event) => {
       if (bench.announce !== null) return bench.announce(tenant, id, event)
@@ -50,12 +59,16 @@ export async function openBench(): Promise<Bench> {
     },
     applied: async (tenant, revision) => {
       bench.waited.push({ tenant, revision })
-      return true
+      return bench.inForce
     },
+    vagueRules: async (tenant) => (await standing(db, tenant)).vague,
+    faultOf: () => undefined,
     clock: () => bench.now,
+    redactor: new Redactor(Buffer.alloc(32, 7)),
     warn: (error) => bench.warnings.push(error),
-  })
-  return Object.assign(bench, { administration })
+  }
+  const on = (given: Kysely<Database>) => createAdministration({ db: given, ...parts })
+  return Object.assign(bench, { administration: on(db), on })
 }
 
 /** A write of `acme` by its admin, unless something else is said. */
@@ -136,4 +149,14 @@ export async function refusal(
   if (!(failure instanceof Failure)) throw failure ?? new Error('nothing was refused')
   if ((await digest(bench.db)) !== before) throw new Error('the refusal wrote something')
   return { code: failure.code, pointers: failure.problems.map(({ pointer }) => pointer), message: failure.message }
+}
+
+/** The rules of a tenant as a replica would have them in memory. */
+async function standing(db: Kysely<Database>, tenant: string): Promise<PolicyIndex> {
+  const stored = await db.selectFrom('rules').select('body').where('tenant_id', '=', tenant).execute()
+  const index = new PolicyIndex()
+  for (const { body } of stored) {
+    index.apply({ kind: 'rule', key: { name: body.name }, operation: 'create', before: null, after: body })
+  }
+  return index
 }

@@ -5,7 +5,9 @@ import { encodeEvent } from '../../src/audit/event.ts'
 import { Journal, type JournalOptions } from '../../src/audit/journal.ts'
 import { type AuditStore, Shipper, type ShipperOptions } from '../../src/audit/shipper.ts'
 import { auditStore } from '../../src/store/audit-log.ts'
+import { openDatabase } from '../../src/store/database.ts'
 import { asAdmin, type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { FaultyProxy } from '../support/proxy.ts'
 import { event, keptLog, temporaryDirectory, textsOf } from './support.ts'
 
 let database: FreshDatabase
@@ -179,6 +181,38 @@ test('connections that are cut in the middle of a batch lose nothing and repeat 
   expect(await shipper.drain(20_000)).toBe(true)
   expect(await keptRecords(journal.writer)).toEqual(await textsOf(journal, 0, 50_000, 100_000_000))
 })
+
+test('a network that breaks at any moment, between a commit and its answer too, loses nothing and repeats nothing', async () => {
+  const { proxy, url } = await FaultyProxy.before(database.url)
+  const through = openDatabase({ url, size: 2, queryTimeout: 1000 })
+  onTestFinished(async () => {
+    await through.close()
+    await proxy.close()
+  })
+  const journal = await journalOf(3000)
+  const store = auditStore(through.db)
+  let commits = 0
+  const shipper = shipperOf(
+    journal,
+    {
+      ...store,
+      insert(...batch) {
+        // Long enough for the statement to get there, too short for its answer to come back, or nearly.
+        if (commits++ % 4 === 0) setTimeout(() => cut(proxy), (commits % 12) / 2)
+        return store.insert(...batch)
+      },
+    },
+    { maxRecords: 100 },
+  )
+  expect(await shipper.drain(25_000)).toBe(true)
+  expect(shipper.failures).toBeGreaterThan(2)
+  expect(await keptRecords(journal.writer)).toEqual(await textsOf(journal, 0, 50_000, 100_000_000))
+})
+
+function cut(proxy: FaultyProxy): void {
+  proxy.mode = 'reset'
+  proxy.mode = 'pass'
+}
 
 test('two shippers on one journal ship each record once', async () => {
   const journal = await journalOf(2000)

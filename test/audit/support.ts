@@ -1,10 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Kysely } from 'kysely'
 import { onTestFinished } from 'vitest'
-import { type AuditEvent, eventId } from '../../src/audit/event.ts'
+import { type AuditEvent, encodeEvent, eventId } from '../../src/audit/event.ts'
 import type { RecordBatch } from '../../src/audit/frame.ts'
 import type { Log } from '../../src/audit/shipper.ts'
+import { auditStore } from '../../src/store/audit-log.ts'
+import type { Database } from '../../src/store/schema.ts'
 
 /** An event of which a test states what it is about. */
 export function event(facts: Partial<AuditEvent> = {}): AuditEvent {
@@ -62,4 +65,20 @@ export function keptLog(): Log & { readonly messages: string[] } {
     messages.push(`${level}: ${message}`)
   }
   return { messages, info: keep('info'), warn: keep('warn'), error: keep('error') }
+}
+
+/** Records of a writer as its shipper would put them there, behind those that it has put there before. */
+export async function ship(db: Kysely<Database>, writer: string, events: readonly AuditEvent[]): Promise<void> {
+  const store = auditStore(db)
+  const { position } = await store.position(writer)
+  const texts = events.map((one, place) => `${encodeEvent(one).slice(0, -1)},"tenant_seq":${position + place + 1}}`)
+  const records = texts.map((text) => Buffer.from(text))
+  const lengths = records.map(({ length }) => length)
+  let end = 0
+  const offsets = lengths.map((length) => {
+    end += length
+    return end - length
+  })
+  const batch = { first: position, bytes: Buffer.concat(records), offsets, lengths }
+  if (!(await store.insert(writer, position, batch))) throw new Error('another has moved the position')
 }

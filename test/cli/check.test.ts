@@ -184,3 +184,19 @@ test.each([
   expect(tested.status).not.toBe(0)
   expect(tested.stdout + tested.stderr).toContain(pointer)
 })
+
+test('a policy with too many patterns that nothing could be found by is no valid one', async () => {
+  const rules = Array.from({ length: 1001 }, (_, at) => ({
+    name: `rule-${at}`,
+    effect: 'allow',
+    subjects: [{ any: true }],
+    actions: ['read'],
+    resources: [{ type: 'doc', id: '??' }],
+  }))
+  const policy = await file('vague.json', JSON.stringify({ verdict: 1, rules }))
+  const { status, stderr } = await verdict(['check', '-p', policy, '-'], { stdin: edit('alice', 'plan') })
+  expect(status).toBe(1)
+  expect(stderr).toContain('/rules/1000/resources/0/id')
+  expect(stderr).not.toContain('/rules/999/')
+  expect(stderr).toContain('1,000 rules about the type doc and the action read')
+})

@@ -91,14 +91,21 @@ test('a derived role that cannot be compiled counts as held for denies and not f
   expect(ask(deny)).toMatchObject({ decision: false, reason: 'condition_error', rules: ['default/no'] })
 })
 
-test('cycles of roles that stand in the store end, and give what they name', () => {
+test('roles that stand in a cycle in the store are in doubt, and with them all that only they lead to', () => {
   const roles = [
     { name: 'a', inherits: ['b'] },
     { name: 'b', inherits: ['a'], permissions: [{ actions: ['read'], resources: [{ type: 'doc' }] }] },
     { name: 'c', derived: { from: ['d'], condition: 'true' } },
     { name: 'd', derived: { from: ['c'], condition: 'true' } },
   ]
-  expect(ask(load({ roles, assignments: [{ subject: REQUEST.subject, role: 'a' }] }))).toMatchObject({ decision: true })
+  const loaded = load({ roles, assignments: [{ subject: REQUEST.subject, role: 'a' }] })
+  expect(ask(loaded)).toMatchObject({ decision: false, reason: 'condition_error', rules: ['roles/b'] })
+  expect(loaded.index.quarantined).toBe(4)
+  expect(loaded.index.faultOf('role', 'd')).toMatch('builds on itself')
+  const change = { kind: 'role', key: { name: 'b' }, operation: 'update', before: null } as const
+  loaded.index.apply({ ...change, after: { name: 'b', permissions: roles[1]?.permissions ?? [] } })
+  expect(ask(loaded)).toMatchObject({ decision: true })
+  expect(loaded.index.quarantined).toBe(2)
 })
 
 test('obligations come in the order of rules and places, wholly equal ones once', () => {
@@ -157,6 +164,7 @@ test('settings and types are followed, and return to their defaults', () => {
   expect(index.settings).toEqual({
     attribute_precedence: 'stored',
     audit_mode: 'journal',
+    redaction: {},
     rules_in_answers: true,
     levels: ['low', 'high'],
   })

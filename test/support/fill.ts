@@ -1,6 +1,8 @@
 import { readBundle } from '../../src/administration/bundle.ts'
 import { type Administration, createAdministration } from '../../src/administration.ts'
+import { Redactor } from '../../src/audit/redactor.ts'
 import type { Bundle } from '../../src/policy/model.ts'
+import { VagueRules } from '../../src/policy/vague-rules.ts'
 import type { TestService } from './service.ts'
 
 const WRITER = '01990000-0000-7000-8000-00000000f111'
@@ -16,7 +18,10 @@ export async function filling({ database: { db } }: TestService) {
     writer: WRITER,
     announce: async () => undefined,
     applied: async () => true,
+    vagueRules: async () => new VagueRules(),
+    faultOf: () => undefined,
     clock: () => new Date(),
+    redactor: new Redactor(Buffer.alloc(32)),
     warn: (error) => {
       throw error
     },

@@ -102,7 +102,7 @@ export async function askAt(
     ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
   })
   const text = await response.text()
-  const isJson = /json/.test(response.headers.get('content-type') ?? '')
+  const isJson = /[/+]json/.test(response.headers.get('content-type') ?? '')
   const answer = { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text }
   assertContract(method, path, answer)
   return answer

@@ -2,7 +2,15 @@ import type { TSchema } from 'typebox'
 import type { Problem } from '../../failure.ts'
 import { isBuiltIn } from '../../policy/built-in.ts'
 import { Assignment, Entity, EntityType, Policy, Role, Rule, Settings } from '../../policy/model.ts'
-import { checkAssignment, checkEntity, checkPolicy, checkRole, checkRule, checkType } from '../../policy/parse.ts'
+import {
+  checkAssignment,
+  checkEntity,
+  checkPolicy,
+  checkRole,
+  checkRule,
+  checkSettings,
+  checkType,
+} from '../../policy/parse.ts'
 import { schemaCheck } from '../../policy/validate.ts'
 import {
   normalAssignment,
@@ -64,13 +72,14 @@ function checkMembers(bundle: Readonly<Record<string, unknown>>): Problem[] {
 
 function readSettings({ settings }: Readonly<Record<string, unknown>>, found: Found): Required<Settings> | null {
   if (settings === undefined) return null
-  const problems = checkSettings(settings)
-  found.add('/settings', problems)
+  const malformed = checkShape(settings)
   // Its schema has just been checked.
+  const problems = malformed.length > 0 ? malformed : checkSettings(settings as Settings)
+  found.add('/settings', problems)
   return problems.length > 0 ? null : normalSettings(settings as Settings)
 }
 
-const checkSettings = schemaCheck(Settings)
+const checkShape = schemaCheck(Settings)
 
 function readSection<S extends Section>(
   section: S,

@@ -1,6 +1,7 @@
 import type { Problem } from '../../failure.ts'
 import { isBuiltIn } from '../../policy/built-in.ts'
 import type { EntityRef, EntityType } from '../../policy/model.ts'
+import { VagueRules } from '../../policy/vague-rules.ts'
 import { holdersAmong } from '../../store/bundle.ts'
 import { edgesToAncestors, type ParentEdge } from '../../store/entities.ts'
 import { policies } from '../../store/policies.ts'
@@ -13,6 +14,7 @@ import { type Naming, neverStored } from '../references.ts'
 import { shownRef } from '../refusal.ts'
 import { namedRoles } from '../roles.ts'
 import { isBuiltInPolicy, rolesOfSubjects } from '../rules.ts'
+import { vagueInBundle } from '../vague.ts'
 import type { ReadBundle } from './document.ts'
 import { refIdentity } from './identity.ts'
 import type { Plan } from './plan.ts'
@@ -23,12 +25,14 @@ interface Standing {
   roles(names: string[]): Promise<ReadonlySet<string>>
   policies(names: string[]): Promise<ReadonlySet<string>>
   types(names: string[]): Promise<ReadonlyMap<string, EntityType>>
+  vague(): Promise<VagueRules>
 }
 
 const NOTHING: Standing = {
   roles: async () => new Set(),
   policies: async () => new Set(),
   types: async () => new Map(),
+  vague: async () => new VagueRules(),
 }
 
 /** All that is wrong with a bundle for a tenant that has nothing else. No database is asked. */
@@ -45,11 +49,12 @@ export async function referenceProblems(change: Change, bundle: ReadBundle, plan
   ]
 }
 
-function standingIn({ trx, tenant }: Change): Standing {
+function standingIn({ trx, tenant, vague }: Change): Standing {
   return {
     roles: (names) => roles.known(trx, tenant, names),
     policies: (names) => policies.known(trx, tenant, names),
     types: (names) => declaredTypes(trx, tenant, names),
+    vague,
   }
 }
 
@@ -58,6 +63,7 @@ async function namesProblems(standing: Standing, bundle: ReadBundle): Promise<Pr
     ...(await unknownRoles(standing, bundle)),
     ...(await unknownPolicies(standing, bundle)),
     ...(await neverStoredTypes(standing, bundle)),
+    ...(await vagueInBundle(standing.vague, bundle.sections)),
   ]
 }
 

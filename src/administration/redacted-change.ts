@@ -1,0 +1,66 @@
+import type { Redaction } from '../audit/redaction.ts'
+import type { EntityRef, Properties } from '../policy/model.ts'
+import type { ChangeRow } from '../store/changes.ts'
+
+/** A row of the change log as those see it who may not read entities: through the tenant's redaction. */
+export function redactedChange(row: ChangeRow, redaction: Redaction): ChangeRow {
+  const { kind, key, actor, before, after } = row
+  return {
+    ...row,
+    actor: { ...actor, id: redaction.id(['actor', 'id'], actor.id) },
+    key: kind === 'entity' && key?.['id'] !== undefined ? { ...key, id: redaction.entityId(key['id']) } : key,
+    before: redactedThing(kind, before, redaction),
+    after: redactedThing(kind, after, redaction),
+  }
+}
+
+/** What stands in the log was put there by our own writes: its kind says what it is. */
+function redactedThing(kind: ChangeRow['kind'], thing: unknown, redaction: Redaction): unknown {
+  if (thing === null) return null
+  if (kind === 'entity') return redactedEntity(thing as Partial<LoggedEntity>, redaction)
+  if (kind === 'assignment') return redactedAssignment(thing as Partial<LoggedAssignment>, redaction)
+  if (kind === 'api_key') return redactedHolder(thing as Partial<LoggedAssignment>, redaction)
+  return thing
+}
+
+interface LoggedEntity {
+  readonly id: string
+  readonly properties: Properties
+  readonly parents: readonly EntityRef[]
+}
+
+interface LoggedAssignment {
+  readonly subject: EntityRef
+  readonly within: EntityRef
+  readonly granted_by: EntityRef
+}
+
+function redactedEntity(entity: Partial<LoggedEntity>, redaction: Redaction): object {
+  const { id, properties, parents } = entity
+  return {
+    ...entity,
+    ...(id !== undefined && { id: redaction.entityId(id) }),
+    ...(properties !== undefined && { properties: redaction.entityProperties(properties) }),
+    ...(parents !== undefined && {
+      parents: parents.map((parent) => ({ ...parent, id: redaction.entityId(parent.id) })),
+    }),
+  }
+}
+
+function redactedAssignment(assignment: Partial<LoggedAssignment>, redaction: Redaction): object {
+  const { within, granted_by } = assignment
+  return {
+    ...redactedHolder(assignment, redaction),
+    ...(within !== undefined && { within: { ...within, id: redaction.id(['resource', 'id'], within.id) } }),
+    ...(granted_by !== undefined && {
+      granted_by: { ...granted_by, id: redaction.id(['actor', 'id'], granted_by.id) },
+    }),
+  }
+}
+
+function redactedHolder(held: Partial<LoggedAssignment>, redaction: Redaction): object {
+  const { subject } = held
+  return subject === undefined
+    ? held
+    : { ...held, subject: { ...subject, id: redaction.id(['subject', 'id'], subject.id) } }
+}

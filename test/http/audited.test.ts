@@ -1,0 +1,251 @@
+import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { sql } from 'kysely'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ROUTES, type Route } from '../../src/contract/routes.ts'
+import { type Ask, eventually, type Reply, startService, type TestService } from '../support/service.ts'
+
+// Every route of the contract is called so that it succeeds, is refused and fails; each call leaves one record.
+
+let verdict: TestService
+const keys = new Map<string, string>()
+
+beforeAll(async () => {
+  verdict = await startService()
+  keys.set('pdp:decider', await verdict.keyWith(['pdp:decider']))
+  keys.set('pdp:auditor', await verdict.keyWith(['pdp:auditor']))
+})
+afterAll(() => verdict.close())
+
+const audited = ROUTES.filter(({ config }) => config.unaudited !== true && config.permission !== 'anyone')
+const title = ({ method, url }: Route) => `${method} ${url}`
+const titled = (routes: readonly Route[]) => routes.map((route) => [title(route), route] as const)
+
+interface Call extends Ask {
+  readonly path: string
+}
+
+/** How a route succeeds, where a call of its bare path does not. What it needs to be there is made first. */
+const CALLS: Readonly<Record<string, () => Promise<Call>>> = {
+  authorize: async () => ({ path: '/v1/authorize', body: QUESTION }),
+  explain: async () => ({ path: '/v1/authorize/explain', body: QUESTION }),
+  getType: async () => ({ path: await put('/v1/types/', {}) }),
+  putType: async () => ({ path: `/v1/types/${name()}`, body: {} }),
+  deleteType: async () => ({ path: await put('/v1/types/', {}) }),
+  getPolicy: async () => ({ path: await put('/v1/policies/', {}) }),
+  putPolicy: async () => ({ path: `/v1/policies/${name()}`, body: {} }),
+  deletePolicy: async () => ({ path: await put('/v1/policies/', {}) }),
+  createRole: async () => ({ path: '/v1/roles', body: { name: name() } }),
+  getRole: async () => ({ path: await put('/v1/roles/', {}) }),
+  putRole: async () => ({ path: `/v1/roles/${name()}`, body: {} }),
+  deleteRole: async () => ({ path: await put('/v1/roles/', {}) }),
+  listRoleMembers: async () => ({ path: `${await put('/v1/roles/', {})}/members` }),
+  createRule: async () => ({ path: '/v1/rules', body: { ...RULE, name: name() } }),
+  getRule: async () => ({ path: await put('/v1/rules/', RULE) }),
+  putRule: async () => ({ path: `/v1/rules/${name()}`, body: RULE }),
+  deleteRule: async () => ({ path: await put('/v1/rules/', RULE) }),
+  getEntity: async () => ({ path: await put('/v1/entities/user/', {}) }),
+  putEntity: async () => ({ path: `/v1/entities/user/${name()}`, body: {} }),
+  deleteEntity: async () => ({ path: await put('/v1/entities/user/', {}) }),
+  getEntityByQuery: async () => ({ path: await put('/v1/entity?type=user&id=', {}) }),
+  putEntityByQuery: async () => ({ path: `/v1/entity?type=user&id=${name()}`, body: {} }),
+  deleteEntityByQuery: async () => ({ path: await put('/v1/entity?type=user&id=', {}) }),
+  putEntities: async () => ({
+    path: '/v1/entities/bulk',
+    body: `${JSON.stringify({ type: 'user', id: name() })}\n`,
+    headers: { 'content-type': 'application/x-ndjson' },
+  }),
+  createAssignment: async () => ({ path: '/v1/assignments', body: await assignment() }),
+  deleteAssignment: async () => ({ path: `/v1/assignments/${(await made('/v1/assignments', await assignment())).id}` }),
+  applyBundle: async () => ({ path: '/v1/bundle', body: { verdict: 1, types: [{ name: name() }] } }),
+  putSettings: async () => ({ path: '/v1/settings', body: { rules_in_answers: false } }),
+  createApiKey: async () => ({ path: '/v1/api-keys', body: apiKey() }),
+  deleteApiKey: async () => ({ path: `/v1/api-keys/${(await made('/v1/api-keys', apiKey())).id}` }),
+  createTenant: async () => ({ path: '/v1/tenants', body: { id: name(), name: 'T' } }),
+  getTenant: async () => ({ path: await tenant() }),
+  patchTenant: async () => ({ path: await tenant(), body: { name: 'Other' } }),
+  deleteTenant: async () => ({ path: await tenant() }),
+}
+
+const QUESTION = { subject: { type: 'user', id: 'a' }, action: { name: 'x' }, resource: { type: 'r', id: '1' } }
+const RULE = { effect: 'allow', subjects: [{ any: true }], actions: ['a'], resources: [{ type: 't' }] }
+const name = () => `n-${randomUUID().slice(0, 13)}`
+const apiKey = () => ({ name: 'k', subject: { type: 'user', id: name() } })
+
+async function made(path: string, body: unknown, key = verdict.adminKey): Promise<Reply['body']> {
+  const answer = await verdict.ask(`POST ${path}`, { body, key })
+  expect(answer.status).toBe(201)
+  return answer.body
+}
+
+async function put(prefix: string, body: unknown): Promise<string> {
+  const path = prefix + name()
+  expect((await verdict.ask(`PUT ${path}`, { body })).status).toBe(201)
+  return path
+}
+
+async function assignment() {
+  const role = (await put('/v1/roles/', {})).split('/').at(-1)
+  return { subject: { type: 'user', id: name() }, role }
+}
+
+async function tenant(): Promise<string> {
+  return `/v1/tenants/${(await made('/v1/tenants', { id: name(), name: 'T' }, verdict.rootKey)).id}`
+}
+
+async function successOf({ method, url, schema }: Route): Promise<Call> {
+  const call = CALLS[schema.operationId]
+  if (call !== undefined) return call()
+  if (method === 'GET' && url.startsWith('/v1/audit/:id')) {
+    const { items } = (await verdict.ask('GET /v1/audit?limit=1')).body
+    return { path: url.replace(':id', items[0].id) }
+  }
+  if (method === 'GET' && !url.includes(':')) return { path: url }
+  throw new Error(`say in CALLS how ${method} ${url} succeeds`)
+}
+
+const isOperators = ({ config }: Route) =>
+  typeof config.permission === 'object' && config.permission.type === 'pdp:tenant'
+const keyOf = (route: Route) => (isOperators(route) ? verdict.rootKey : verdict.adminKey)
+
+/** The records of a request, all that there are: what was recorded after it is there already. */
+async function recordsOf(requestId: string): Promise<Reply['body'][]> {
+  const last = randomUUID()
+  await verdict.ask('GET /v1/authenticate/me', { headers: { 'x-request-id': last } })
+  const find = async (id: string) => {
+    const { rows } = await sql<{ text: string }>`
+      select convert_from(record, 'UTF8') as text from audit where request_id = ${id}`.execute(verdict.database.db)
+    return rows.map(({ text }) => JSON.parse(text))
+  }
+  await eventually(
+    () => find(last),
+    (found) => found.length > 0,
+  )
+  return find(requestId)
+}
+
+async function called(route: Route, { path, headers = {}, ...more }: Call) {
+  const id = randomUUID()
+  const answer = await verdict.ask(`${route.method} ${path}`, {
+    key: keyOf(route),
+    ...more,
+    headers: { ...headers, 'x-request-id': id },
+  })
+  return { answer, records: await recordsOf(id) }
+}
+
+function typeOf({ config: { permission } }: Route): string {
+  if (typeof permission === 'string') return 'administration'
+  if (permission.type === 'pdp:audit') return 'audit_access'
+  return permission.action === 'pdp:decide' ? 'decision' : 'administration'
+}
+
+describe('a call that succeeds leaves one record', () => {
+  test.each(titled(audited))('%s', async (_title, route) => {
+    const { answer, records } = await called(route, await successOf(route))
+    expect(answer.status, JSON.stringify(answer.body)).toBeLessThan(300)
+    expect(records).toHaveLength(1)
+    expect(records[0]).toMatchObject({
+      type: typeOf(route),
+      actor: { type: 'service', id: isOperators(route) ? 'root' : 'admin' },
+      ip: '127.0.0.1',
+      ...(typeOf(route) !== 'decision' && { decision: true }),
+    })
+  })
+})
+
+describe('a call that the guard refuses leaves one record, with the caller as its subject', () => {
+  const guarded = audited.filter(({ config }) => config.permission !== 'caller')
+
+  test.each(titled(guarded))('%s', async (_title, route) => {
+    const { permission } = route.config
+    const isDecision = typeof permission === 'object' && permission.action === 'pdp:decide'
+    const key = keys.get(isDecision ? 'pdp:auditor' : 'pdp:decider') ?? ''
+    const { answer, records } = await called(route, { ...(await successOf(route)), key })
+    expect(answer.status).toBe(403)
+    expect(records).toHaveLength(1)
+    const [{ actor, subject, ...record }] = records
+    expect([actor.type, actor.id]).toEqual([subject.type, subject.id])
+    expect(record).toMatchObject({
+      type: 'administration',
+      decision: false,
+      action: { name: typeof permission === 'object' ? permission.action : '' },
+      resource: { type: typeof permission === 'object' ? permission.type : '' },
+      context: { status: 403 },
+    })
+  })
+})
+
+describe('a call that fails leaves one record, with its status', () => {
+  const failing = audited.filter(({ url, config, schema }) => {
+    return (
+      'querystring' in schema || 'consumes' in schema || 'body' in schema || url.includes(':') || config.acting === true
+    )
+  })
+
+  test('only a call that takes nothing cannot fail', () => {
+    const others = audited.filter((route) => !failing.includes(route))
+    expect(others.filter(({ config }) => config.permission !== 'caller').map(title)).toEqual([])
+  })
+
+  test.each(titled(failing))('%s', async (_title, route) => {
+    const { answer, records } = await called(route, failureOf(route))
+    expect([400, 404, 422]).toContain(answer.status)
+    expect(records).toMatchObject([{ decision: true, context: { status: answer.status } }])
+  })
+
+  function failureOf({ url, config, schema }: Route): Call {
+    const path = url.replace(/:\w+/g, () => randomUUID())
+    if (schema.operationId === 'putEntities') return { path, ...NO_LINES }
+    if ('querystring' in schema) return { path: `${path}?nonsense=1`, ...('body' in schema && { body: {} }) }
+    if ('body' in schema) return { path, body: { nonsense: 1 } }
+    if (url.includes(':')) return { path }
+    // Nothing of it can be wrong but whose tenant it is to be in.
+    return { path, key: verdict.rootKey, headers: { 'verdict-tenant': config.acting === true ? 'nobody' : '' } }
+  }
+
+  const NO_LINES = { body: 'nonsense\n', headers: { 'content-type': 'application/x-ndjson' } }
+})
+
+describe('a call for a token leaves one record', () => {
+  const authenticate = ROUTES.find(({ schema }) => schema.operationId === 'authenticate')
+  test.each([
+    [
+      'that is given',
+      () => verdict.adminKey,
+      200,
+      { decision: true, tenant: 'default', context: { method: 'api_key' } },
+    ],
+    ['that is refused', () => `${verdict.adminKey}x`, 401, { decision: false, reason: 'invalid_credential' }],
+    ['that is malformed', () => 7, 400, { decision: false, reason: 'invalid_request', context: { status: 400 } }],
+  ])('%s', async (_title, api_key, status, wanted) => {
+    if (authenticate === undefined) throw new Error('there is no such route')
+    const body = { method: 'api_key', api_key: api_key() }
+    const { answer, records } = await called(authenticate, { path: authenticate.url, key: null, body })
+    expect(answer.status).toBe(status)
+    expect(records).toMatchObject([{ type: 'authentication', ...wanted }])
+  })
+})
+
+test('the documentation lists exactly the routes that leave no record', () => {
+  const text = readFileSync(new URL('../../docs/audit-events.md', import.meta.url), 'utf8')
+  const [, section = ''] = /## What is not recorded\n([\s\S]*?)(?=\n## |$)/.exec(text) ?? []
+  const listed = [...section.matchAll(/^\| (GET|POST|PUT|PATCH|DELETE) `([^`]+)`/gm)].map(
+    ([, method, url]) => `${method} ${url}`,
+  )
+  const unaudited = ROUTES.filter(({ config }) => config.unaudited === true)
+  expect(listed.sort()).toEqual(unaudited.map(title).sort())
+  expect(unaudited.filter(({ config }) => config.permission !== 'anyone').map(title)).toEqual([])
+})
+
+test('of the routes that leave no record, a call leaves none', async () => {
+  for (const route of ROUTES.filter(({ config }) => config.unaudited === true)) {
+    const { answer, records } = await called(route, { path: route.url, key: null })
+    expect([title(route), answer.status, records]).toEqual([title(route), 200, []])
+  }
+})
+
+test('every open route that is recorded says so by itself', () => {
+  const open = ROUTES.filter(({ config }) => config.permission === 'anyone' && config.unaudited !== true)
+  expect(open.map(title)).toEqual(['POST /v1/authenticate'])
+})
