@@ -104,6 +104,23 @@ const CASES: Record<string, Spoiled> = {
     name: 'r',
     document: { name: 'r', stranger: true },
   },
+  'nor among those that the condition of a derived role can': {
+    policy: {
+      roles: [
+        { name: 'r' },
+        { name: 's' },
+        { name: 'd', derived: { from: ['s'], condition: '!("r" in subject.roles)' } },
+      ],
+      rules: [{ ...allow, subjects: [{ role: 'd' }] }],
+      assignments: [
+        { subject: ANN, role: 'r' },
+        { subject: ANN, role: 's' },
+      ],
+    },
+    kind: 'role',
+    name: 'r',
+    document: { name: 'r', stranger: true },
+  },
   'a policy is required where that cannot be read': {
     policy: { policies: [{ name: 'acl', required: true }], rules: [allow] },
     kind: 'policy',
@@ -177,6 +194,14 @@ describe('an error never becomes an allow', () => {
     index.apply(created({ kind, name, text: JSON.stringify(document) }))
     expect(index.faultOf(kind, name)).toEqual(expect.any(String))
     expect(index.quarantined).toBe(1)
+    expect(ask()).toBe(false)
+  })
+
+  test('a member of a policy that nobody knows may be one that denies: nothing is allowed in its tenant', () => {
+    const { index, lookup } = loadBundle({ verdict: 1, policies: [{ name: 'acl' }], rules: [allow] })
+    const ask = () => decide(index, factsFor(lookup, REQUEST), REQUEST, NOW).decision
+    expect(ask()).toBe(true)
+    index.apply(created({ kind: 'policy', name: 'acl', text: '{"name": "acl", "until": "2029"}' }))
     expect(ask()).toBe(false)
   })
 
