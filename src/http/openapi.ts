@@ -25,6 +25,7 @@ const TAGS = [
   ['Tenants', 'For operators'],
   ['Settings', "A tenant's own settings"],
   ['API keys', 'Credentials of services'],
+  ['Issuers', 'Whose tokens are trusted'],
   ['Operations', 'Health, metrics and this document'],
 ] as const
 

@@ -1,6 +1,7 @@
 import type { ApiKey } from '../authn/api-key.ts'
 import type { ApiKeyFacts, PolicyChange } from '../policy/change.ts'
 import type { EntityNode } from '../policy/entity-graph.ts'
+import type { Issuer } from '../policy/issuer.ts'
 import type { EntityRef } from '../policy/model.ts'
 
 export type { ApiKey } from '../authn/api-key.ts'
@@ -39,8 +40,15 @@ export interface LoadedTenant extends TenantRevision {
   /** Settings, types, policies, roles and rules, each as if it were created now. */
   readonly policy: readonly PolicyChange[]
   readonly api_keys: readonly ApiKey[]
+  readonly issuers: readonly LoadedIssuer[]
   /** null: more than there was room for. */
   readonly entities: readonly EntityNode[] | null
+}
+
+/** A trusted issuer, and the revision that wrote it. */
+export interface LoadedIssuer {
+  readonly document: Issuer
+  readonly version: number
 }
 
 export interface LoadedEntities extends RevisionId {

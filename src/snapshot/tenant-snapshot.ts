@@ -1,3 +1,4 @@
+import { Registrations } from '../authn/issuer/registrations.ts'
 import { type EntityFacts, type EntityNode, gatherFacts, type Lookup, unknownEntity } from '../policy/entity-graph.ts'
 import type { EntityRef } from '../policy/model.ts'
 import { PolicyIndex } from '../policy/policy-index.ts'
@@ -30,6 +31,8 @@ const GATHERED_AT_MOST = 4096
 export class TenantSnapshot implements Filled {
   readonly id: string
   readonly index = new PolicyIndex()
+  /** The issuers that it trusts. */
+  readonly issuers = new Registrations()
   status: TenantStatus
   /** When the database last confirmed that this is where the tenant stands: ms, on the process's own clock. */
   confirmed_at: number
@@ -57,6 +60,7 @@ export class TenantSnapshot implements Filled {
     this.#whole = loaded.entities === null ? undefined : cache.whole(loaded.entities)
     this.#entities = this.#whole ?? cache.partial()
     for (const change of loaded.policy) this.index.apply(change)
+    for (const { document, version } of loaded.issuers) this.issuers.put(document, version)
     this.#declareTypes()
   }
 
@@ -110,7 +114,7 @@ export class TenantSnapshot implements Filled {
 
   /** Takes over the next revision, wholly. If it throws, the snapshot is worth nothing any more. */
   apply(revision: Revision): void {
-    for (const change of revision.changes) this.#change(change)
+    for (const change of revision.changes) this.#change(change, revision.revision)
     this.#revision = revision.revision
     this.#revision_id = revision.revision_id
     this.#gathered.clear()
@@ -140,9 +144,10 @@ export class TenantSnapshot implements Filled {
     this.#surroundings.diverged(this, found)
   }
 
-  #change(change: LoggedChange): void {
+  #change(change: LoggedChange, revision: number): void {
     if (change.kind === 'entity' || change.kind === 'assignment') follow(this.#entities, change)
     else if (change.kind === 'api_key') this.#changeApiKey(change)
+    else if (change.kind === 'issuer') this.#changeIssuer(change, revision)
     else this.index.apply(change)
     if (change.kind === 'type') this.#declareTypes()
   }
@@ -151,6 +156,11 @@ export class TenantSnapshot implements Filled {
     // Without a hash it is a key that was deleted since: a later row of the log says so.
     if (after === null || !secret_sha256) this.#api_keys.delete(key.id)
     else this.#api_keys.set(key.id, apiKey(this.id, after, secret_sha256))
+  }
+
+  #changeIssuer({ key, after }: LoggedChange & { kind: 'issuer' }, revision: number): void {
+    if (after === null) this.issuers.remove(key.name)
+    else this.issuers.put(after, revision)
   }
 
   #declareTypes(): void {

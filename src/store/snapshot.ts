@@ -6,6 +6,7 @@ import type {
   ApiKey,
   ChangesAfter,
   LoadedEntities,
+  LoadedIssuer,
   LoadedTenant,
   LoggedChange,
   Revision,
@@ -37,11 +38,12 @@ async function loadTenant(trx: Transaction<Database>, id: string, room: number):
     .where('id', '=', id)
     .executeTakeFirst()
   if (tenant === undefined) return undefined
-  if (tenant.status === 'deleted') return { ...tenant, policy: [], api_keys: [], entities: null }
+  if (tenant.status === 'deleted') return { ...tenant, policy: [], api_keys: [], issuers: [], entities: null }
   const policy = await loadPolicy(trx, id)
   const api_keys = await loadApiKeys(trx, id)
+  const issuers = await loadIssuers(trx, id)
   const entities = (await fits(trx, id, room)) ? await loadAllEntities(trx, id) : null
-  return { ...tenant, policy, api_keys, entities }
+  return { ...tenant, policy, api_keys, issuers, entities }
 }
 
 async function loadPolicy(trx: Transaction<Database>, id: string): Promise<PolicyChange[]> {
@@ -97,6 +99,10 @@ async function loadApiKeys(trx: Transaction<Database>, tenant: string): Promise<
     secret_sha256,
     expires_at: expires_at === null ? null : expires_at.getTime(),
   }))
+}
+
+function loadIssuers(trx: Transaction<Database>, tenant: string): Promise<LoadedIssuer[]> {
+  return trx.selectFrom('issuers').select(['body as document', 'version']).where('tenant_id', '=', tenant).execute()
 }
 
 /** Whether there are at most `room` entities and assignments; counts no further than that. */

@@ -145,6 +145,7 @@ export class FakeDatabase implements Source {
         revision_id,
         policy,
         api_keys: tenant.keys(),
+        issuers: [],
         entities: count > room ? null : nodes,
       }
     })
