@@ -2,10 +2,14 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { type Administration, createAdministration } from './administration.ts'
 import { acquireLock } from './audit/lock.ts'
 import { AuditTrail } from './audit/trail.ts'
+import { TrustedTokens } from './authn/issuer/trusted-tokens.ts'
 import type { Config } from './config.ts'
 import { Failure } from './failure.ts'
+import { parseJson } from './http/json.ts'
 import { addRoutes } from './http/routes.ts'
 import { createServer } from './http/server.ts'
+import { destinations } from './outgoing/addresses.ts'
+import { jsonFetcher } from './outgoing/fetch-json.ts'
 import { createPdp } from './pdp.ts'
 import { Opened } from './serve/closing.ts'
 import { showFigures } from './serve/figures.ts'
@@ -90,14 +94,23 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
     state.skew = await skewOf(database, clock)
   })
 
+  const trustedTokens = new TrustedTokens({
+    parseJson,
+    fetchJson: jsonFetcher({
+      destinations: destinations(config.outgoingAllow),
+      httpToLoopback: config.outgoingHttp === 'loopback',
+    }),
+    warn: (error, issuer) => logger.warn({ err: error, issuer }, 'the keys of a trusted issuer could not be had'),
+  })
   const app = await createServer({ logger, metrics, isClosing: () => state.isClosing })
   const authenticator = await addRoutes(app, {
-    pdp: createPdp({ snapshots, trail, clock, metrics }),
+    pdp: createPdp({ snapshots, tokens: trustedTokens, trail, clock, metrics }),
     snapshots,
     administration,
     metrics,
     db: database.db,
     signingKeys: await openSigningKeys(database.db, keys.masterKey),
+    trustedTokens,
     publicUrl: config.publicUrl,
     clock,
     readiness: () =>

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { Administration } from '../administration.ts'
+import type { TrustedTokens } from '../authn/issuer/trusted-tokens.ts'
 import type { SigningKeys } from '../authn/signing-key.ts'
 import type { Pdp } from '../pdp.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
@@ -28,6 +29,7 @@ export interface RouteParts extends OperationsParts {
   readonly administration: Administration
   readonly db: Kysely<Database>
   readonly signingKeys: SigningKeys
+  readonly trustedTokens: TrustedTokens
   readonly publicUrl: string
   /** ms since the epoch. */
   readonly clock: () => number

@@ -41,6 +41,8 @@ function pathOf({ method, url }: Route, id = randomUUID()): string {
   return `${method} ${path}${url === '/v1/entity' ? `?type=user&id=${id}` : ''}`
 }
 
+const issuerOf = (issuer: string) => ({ issuer, audiences: ['verdict'], claims: { subject: { type: 'user' } } })
+
 const bodyOf = (route: Route) => (route.schema.body === undefined ? {} : { body: {} })
 
 describe('every guarded route refuses who has no valid credential', () => {
@@ -146,6 +148,7 @@ describe('what belongs to another tenant answers exactly as what does not exist'
     `${route.method} ${route.url.replace(':type', 'user').replace(/:\w+/g, id)}${route.url === '/v1/entity' ? `?type=user&id=${id}` : ''}`
 
   const VALID: Record<string, object> = {
+    putIssuer: issuerOf('https://never.test'),
     putRule: { effect: 'allow', subjects: [{ any: true }], actions: ['a'], resources: [{ type: 't' }] },
   }
 
@@ -163,6 +166,7 @@ describe('what belongs to another tenant answers exactly as what does not exist'
     if (url.startsWith('/v1/policies')) await made('PUT', `/v1/policies/${name}`, {})
     else if (url.startsWith('/v1/roles')) await made('PUT', `/v1/roles/${name}`, {})
     else if (url.startsWith('/v1/rules')) await made('PUT', `/v1/rules/${name}`, VALID['putRule'])
+    else if (url.startsWith('/v1/issuers')) await made('PUT', `/v1/issuers/${name}`, issuerOf(`https://${name}.test`))
     else if (url.startsWith('/v1/entit')) await made('PUT', `/v1/entities/user/${name}`, {})
     else if (url.startsWith('/v1/api-keys')) return (await made('POST', '/v1/api-keys', { name, subject })).id
     else if (url.startsWith('/v1/assignments')) {
