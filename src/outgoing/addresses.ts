@@ -67,7 +67,7 @@ export function destinations(allowed: readonly Network[]): Destinations {
   const named = listOf(allowed)
   return {
     allows(address) {
-      if (isIP(address) === 0 || address.includes('%') || holds(NEVER, address)) return false
+      if (isIP(address) === 0 || holds(NEVER, address)) return false
       return isPublic(address) || holds(named, address)
     },
   }

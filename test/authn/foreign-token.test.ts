@@ -159,6 +159,14 @@ describe('an attack on the signature is refused', () => {
     })
   })
 
+  test('an algorithm that is not registered does not even make the keys be asked for', async () => {
+    const { jwks: _jwks, ...remote } = registration([corp])
+    for (const alg of ['HS256', 'none', 'RS256', 'ES384', 'constructor']) {
+      expect(await refused(corp.token({}, { alg }), trusting(remote))).toBe('unverified')
+    }
+    expect(fetched).toEqual([])
+  })
+
   test('an RSA key that is too short is no key', async () => {
     const weak = trusting(registration([short], { algorithms: ['RS256'] }))
     expect(await refused(short.token(), weak)).toBe('unverified')

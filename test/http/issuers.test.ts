@@ -8,6 +8,7 @@ import { eventually, type Reply, startService, type TestService } from '../suppo
 const ISS = 'https://idp.test'
 const corp = signer(ISS, Date.now, 'corp-1')
 const stranger = signer(ISS, Date.now, 'corp-1')
+const short = signer(ISS, Date.now, 'short', 'RS256 of 1024 bits')
 
 let verdict: TestService
 /** The admin of another tenant. */
@@ -111,6 +112,7 @@ describe('an issuer', () => {
     ['with a private key', { jwks: { keys: [privateJwk] } }, 422, '/jwks/keys/0/d'],
     ['with a symmetric key', { jwks: { keys: [{ kty: 'oct', k: 'AAAA' }] } }, 422, '/jwks/keys/0/k'],
     ['with a key that fits no algorithm', { algorithms: ['RS256'] }, 422, '/jwks/keys/0'],
+    ['with an RSA key that is too short', { algorithms: ['RS256'], jwks: { keys: [short.jwk] } }, 422, '/jwks/keys/0'],
     ['with a key off its curve', { jwks: { keys: [{ ...corp.jwk, x: 'AAAA' }] } }, 422, '/jwks/keys/0'],
     [
       'whose subjects are of a built-in type',

@@ -125,6 +125,10 @@ describe('a URL is refused', () => {
   })
 })
 
+test('a URL with credentials is refused, wherever it leads', async () => {
+  await expect(fetcher()(at('/ok', 'user:secret@idp.test'))).rejects.toThrow('credentials')
+})
+
 describe('plain http', () => {
   const url = () => `http://localhost:${portOf(plain)}/ok`
 

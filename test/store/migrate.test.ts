@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } f
 import { openDatabase } from '../../src/store/database.ts'
 import { mayMigrate, migrate, pendingMigrations } from '../../src/store/migrate.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { MIGRATIONS } from '../support/migrations.ts'
 
 const { serviceUser } = inject('postgres')
 
@@ -35,14 +36,14 @@ async function migrations(files: Record<string, string>) {
 describe('migrating', () => {
   test('runs every migration once, in order, and then has nothing to do', async () => {
     const fresh = await emptyDatabase()
-    expect(await migrate(fresh.ownerUrl, serviceUser)).toEqual(['0001_foundation'])
+    expect(await migrate(fresh.ownerUrl, serviceUser)).toEqual(MIGRATIONS)
     expect(await migrate(fresh.ownerUrl, serviceUser)).toEqual([])
   })
 
   test('runs each migration once when four replicas start together', async () => {
     const fresh = await emptyDatabase()
     const ran = await Promise.all(Array.from({ length: 4 }, () => migrate(fresh.ownerUrl, serviceUser)))
-    expect(ran.flat()).toEqual(['0001_foundation'])
+    expect(ran.flat()).toEqual(MIGRATIONS)
   })
 
   test('undoes the whole of a run that fails', async () => {
@@ -94,7 +95,7 @@ describe('the history of migrations', () => {
 
   test('shows to the restricted role what is pending', async () => {
     const fresh = await emptyDatabase()
-    expect(await pendingMigrations(fresh.db)).toEqual(['0001_foundation'])
+    expect(await pendingMigrations(fresh.db)).toEqual(MIGRATIONS)
     await migrate(fresh.ownerUrl, serviceUser)
     expect(await pendingMigrations(fresh.db)).toEqual([])
   })
