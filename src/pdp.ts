@@ -135,7 +135,7 @@ export function createPdp(parts: PdpParts): Pdp {
       const proving = proveSubject(parts, asking.tenant, asked)
       const { request, proof } = proving instanceof Promise ? await proving : proving
       const making = snapshots.withFacts<Made>(asking.tenant, request, (tenant, found) => {
-        const facts = proof === undefined ? found : provenFacts(tenant, found, proof, clock())
+        const facts = proof === undefined ? found : provenFacts(tenant.issuers, found, proof, clock())
         const warnings = warningsOf(tenant, facts, request)
         const began = performance.now()
         const decision = decideNow(tenant, facts, request)
@@ -153,7 +153,7 @@ export function createPdp(parts: PdpParts): Pdp {
       await reached(asking.tenant, asked)
       const { request, proof } = await proveSubject(parts, asking.tenant, asked)
       const made = await snapshots.withFacts<Explained>(asking.tenant, request, (tenant, found) => {
-        const facts = proof === undefined ? found : provenFacts(tenant, found, proof, clock())
+        const facts = proof === undefined ? found : provenFacts(tenant.issuers, found, proof, clock())
         const warnings = warningsOf(tenant, facts, request)
         const explanation = explainNow(tenant, facts, request)
         const { revision, index } = tenant

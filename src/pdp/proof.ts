@@ -1,3 +1,4 @@
+import type { Registrations } from '../authn/issuer/registrations.ts'
 import type { TrustedTokens } from '../authn/issuer/trusted-tokens.ts'
 import type { Identity, Refused } from '../authn/issuer/verify.ts'
 import type { DecisionRequest, TokenRequest } from '../contract/authorize.ts'
@@ -92,8 +93,8 @@ function invalid(detail: string): Failure {
  * The facts with the roles that the token gives, held by the subject for this request alone. It is asked in the turn that
  * decides: between the proof and the decision the issuer may have been removed.
  */
-export function provenFacts(tenant: TenantSnapshot, facts: Facts, proof: Proof, now: number): Facts {
-  if (tenant.issuers.named(proof.issuer)?.version !== proof.version) throw invalid('its issuer is not trusted here')
+export function provenFacts(issuers: Registrations, facts: Facts, proof: Proof, now: number): Facts {
+  if (issuers.named(proof.issuer)?.version !== proof.version) throw invalid('its issuer is not trusted here')
   if (now >= proof.until) throw invalid('it has expired')
   if (proof.roles.length === 0) return facts
   const { subject, resource } = facts
