@@ -4,6 +4,7 @@ import { type BundleAdministration, bundleAdministration } from './administratio
 import { changer } from './administration/change.ts'
 import { type ChangeLog, changeLog } from './administration/changes.ts'
 import { type EntityAdministration, entityAdministration } from './administration/entities.ts'
+import { type IssuerAdministration, issuerAdministration } from './administration/issuers.ts'
 import { type PolicyAdministration, policyAdministration } from './administration/policies.ts'
 import { type RoleAdministration, roleAdministration } from './administration/roles.ts'
 import { type RuleAdministration, ruleAdministration } from './administration/rules.ts'
@@ -29,6 +30,7 @@ export interface Administration {
   readonly entities: EntityAdministration
   readonly assignments: AssignmentAdministration
   readonly api_keys: ApiKeyAdministration
+  readonly issuers: IssuerAdministration
   readonly changes: ChangeLog
   readonly bundle: BundleAdministration
 }
@@ -45,6 +47,7 @@ export function createAdministration(parts: Parts): Administration {
     entities: entityAdministration(parts, change),
     assignments: assignmentAdministration(parts, change),
     api_keys: apiKeyAdministration(parts, change),
+    issuers: issuerAdministration(parts, change),
     changes: changeLog(parts),
     bundle: bundleAdministration(parts, change),
   }

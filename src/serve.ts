@@ -5,12 +5,16 @@ import { acquireLock } from './audit/lock.ts'
 import { Redactor } from './audit/redactor.ts'
 import { copiesFile, notesInFile } from './audit/seal/copies.ts'
 import { AuditTrail } from './audit/trail.ts'
+import { TrustedTokens } from './authn/issuer/trusted-tokens.ts'
 import type { Config } from './config.ts'
 import { Failure } from './failure.ts'
 import { VERIFICATIONS, type Verify, verification } from './http/audit-proof.ts'
 import { Door } from './http/door.ts'
+import { parseJson } from './http/json.ts'
 import { addRoutes } from './http/routes.ts'
 import { createServer } from './http/server.ts'
+import { destinations } from './outgoing/addresses.ts'
+import { jsonFetcher } from './outgoing/fetch-json.ts'
 import { createPdp } from './pdp.ts'
 import { CLOSE_MS, Opened } from './serve/closing.ts'
 import { showFigures } from './serve/figures.ts'
@@ -107,10 +111,18 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
     state.skew = await skewOf(database, clock)
   })
 
+  const trustedTokens = new TrustedTokens({
+    parseJson,
+    fetchJson: jsonFetcher({
+      destinations: destinations(config.outgoingAllow),
+      httpToLoopback: config.outgoingHttp === 'loopback',
+    }),
+    warn: (error, issuer) => logger.warn({ err: error, issuer }, 'the keys of a trusted issuer could not be had'),
+  })
   const app = await createServer({ logger, metrics, isClosing: () => state.isClosing })
   const door = new Door(app)
   const authenticator = await addRoutes(app, {
-    pdp: createPdp({ snapshots, trail, clock, metrics, redactor }),
+    pdp: createPdp({ snapshots, tokens: trustedTokens, trail, clock, metrics, redactor }),
     snapshots,
     administration,
     metrics,
@@ -119,6 +131,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
     reading: reading.db,
     redactor,
     signingKeys: await openSigningKeys(database.db, keys.masterKey),
+    trustedTokens,
     publicUrl: config.publicUrl,
     clock,
     readiness: () =>

@@ -70,7 +70,13 @@ function isOperatorsBusiness(change: PolicyChange): boolean {
 function rolesGiven(change: PolicyChange): readonly string[] {
   if (change.kind === 'assignment') return [change.before?.role, change.after?.role].filter(isBuiltInName)
   if (change.kind === 'api_key') return [change.before, change.after].flatMap((key) => key?.roles ?? [])
+  if (change.kind === 'issuer') return rolesAllowed(change).filter(isBuiltInName)
   return change.kind === 'tenant' ? ['pdp:operator'] : []
+}
+
+/** Whoever decides what an issuer's tokens are (its keys, its claims) gives what they may give, before and after. */
+function rolesAllowed({ before, after }: PolicyChange & { kind: 'issuer' }): readonly string[] {
+  return [before, after].flatMap((issuer) => issuer?.allowed_roles ?? [])
 }
 
 function isBuiltInName(role: string | undefined): role is string {

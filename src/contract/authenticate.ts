@@ -1,12 +1,35 @@
-import Type from 'typebox'
+import Type, { type Static } from 'typebox'
 import { EntityRef } from '../policy/model.ts'
-import { problems, type RouteConfig, TenantId } from './common.ts'
+import { TOKEN_MAX } from './authorize.ts'
+import { closed, problems, type RouteConfig, TenantId } from './common.ts'
 
 const Holder = {
   tenant: TenantId,
   subject: EntityRef,
   roles: Type.Array(Type.String(), { description: 'The built-in roles held at this moment.' }),
 }
+
+const ByApiKey = Type.Object(
+  { method: Type.Literal('api_key'), api_key: Type.String({ minLength: 1, maxLength: 512 }) },
+  closed,
+)
+
+const ByToken = Type.Object(
+  {
+    method: Type.Literal('token'),
+    tenant: TenantId,
+    token: Type.String({ minLength: 1, maxLength: TOKEN_MAX, description: 'Of an issuer that the tenant trusts.' }),
+  },
+  closed,
+)
+
+/** Told apart by `method`, so that what is wrong is said of the one that is meant. */
+const Credential = Type.Unsafe<Static<typeof ByApiKey> | Static<typeof ByToken>>({
+  type: 'object',
+  required: ['method'],
+  discriminator: { propertyName: 'method' },
+  oneOf: [ByApiKey, ByToken],
+})
 
 export const authenticate = {
   method: 'POST',
@@ -17,10 +40,7 @@ export const authenticate = {
     tags: ['Authentication'],
     summary: 'Exchange a credential for an access token',
     security: [],
-    body: Type.Object(
-      { method: Type.Literal('api_key'), api_key: Type.String({ minLength: 1, maxLength: 512 }) },
-      { additionalProperties: false },
-    ),
+    body: Credential,
     response: {
       200: Type.Object({
         access_token: Type.String(),

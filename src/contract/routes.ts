@@ -7,6 +7,7 @@ import * as bundle from './bundle.ts'
 import type { RouteConfig } from './common.ts'
 import * as entities from './entities.ts'
 import * as explain from './explain.ts'
+import * as issuers from './issuers.ts'
 import * as operations from './operations.ts'
 import * as policies from './policies.ts'
 import * as tenants from './tenants.ts'
@@ -73,6 +74,10 @@ export const ROUTES: readonly Route[] = [
   tenants.listApiKeys,
   tenants.createApiKey,
   tenants.deleteApiKey,
+  issuers.listIssuers,
+  issuers.getIssuer,
+  issuers.putIssuer,
+  issuers.deleteIssuer,
   tenants.listTenants,
   tenants.createTenant,
   tenants.getTenant,

@@ -4,12 +4,12 @@ import type { FastifyInstance } from 'fastify'
 import { LRUCache } from 'lru-cache'
 import Type from 'typebox'
 import { Value } from 'typebox/value'
+import type { TokenHolder } from '../authn/authenticate.ts'
 import type { SigningKeys } from '../authn/signing-key.ts'
+import type { EntityRef } from '../policy/model.ts'
 
-/** What an access token says. It names its API key and holds nothing itself: rights are the key's at the moment of use. */
-export interface TokenClaims {
-  readonly tenant: string
-  readonly key: string
+/** What an access token says. It names what it was got with and holds nothing itself: rights are those at the moment of use. */
+export type TokenClaims = TokenHolder & {
   readonly jti: string
   /** Seconds since the epoch. */
   readonly exp: number
@@ -18,7 +18,8 @@ export interface TokenClaims {
 export interface AccessTokens {
   /** Seconds that a token lives. */
   readonly lifetime: number
-  issue(holder: { tenant: string; key: string; subject: { type: string; id: string } }, nowMs: number): string
+  /** `lifetime` in seconds, where it is to be shorter than usual. */
+  issue(holder: TokenHolder & { readonly subject: EntityRef }, nowMs: number, lifetime?: number): string
   /** The claims of a valid token; undefined for any other text. */
   verify(token: string, nowMs: number): TokenClaims | undefined
   keys(): readonly Readonly<Record<string, unknown>>[]
@@ -43,7 +44,7 @@ export async function accessTokens(app: FastifyInstance, keys: SigningKeys, issu
   const verified = new LRUCache<string, TokenClaims>({ max: VERIFIED })
   return {
     lifetime: LIFETIME_S,
-    issue: ({ tenant, key, subject }, nowMs) => {
+    issue: ({ tenant, subject, ...got }, nowMs, lifetime = LIFETIME_S) => {
       const signing = keys.current()
       const payload = {
         iss: issuer,
@@ -51,14 +52,14 @@ export async function accessTokens(app: FastifyInstance, keys: SigningKeys, issu
         sub: subject.id,
         sub_type: subject.type,
         tenant,
-        key,
+        ...('issuer' in got ? { issuer: got.issuer } : { key: got.key }),
         nbf: Math.floor(nowMs / 1000),
       }
       return jwt.sign(payload, {
         key: signing.private_pem,
         kid: signing.kid,
         jti: randomUUID(),
-        expiresIn: LIFETIME_S,
+        expiresIn: Math.min(lifetime, LIFETIME_S),
         header: { typ: 'at+jwt', alg: 'EdDSA' },
       })
     },
@@ -85,7 +86,7 @@ function check(jwt: JWT, keys: SigningKeys, issuer: string, token: string, nowMs
       allowedIss: issuer,
       allowedAud: issuer,
       checkTyp: 'at+jwt',
-      requiredClaims: ['iss', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sub', 'tenant', 'key'],
+      requiredClaims: ['iss', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sub', 'tenant'],
     })
     return claimsOf(claims, nowMs)
   } catch {
@@ -97,15 +98,23 @@ function check(jwt: JWT, keys: SigningKeys, issuer: string, token: string, nowMs
 /** What a library leaves unchecked: that each claim has its type, and that the token is not from the future. */
 function claimsOf(claims: unknown, nowMs: number): TokenClaims | undefined {
   if (!Value.Check(Claims, claims) || claims.iat * 1000 > nowMs + MAX_SKEW_MS) return undefined
-  const { tenant, key, jti, exp } = claims
-  return { tenant, key, jti, exp }
+  const { tenant, sub, sub_type, jti, exp } = claims
+  if ('key' in claims) return { tenant, key: claims.key, jti, exp }
+  return { tenant, subject: { type: sub_type, id: sub }, issuer: claims.issuer, jti, exp }
 }
 
-const Claims = Type.Object({
+const common = {
   sub: Type.String(),
+  sub_type: Type.String(),
   tenant: Type.String(),
-  key: Type.String(),
   jti: Type.String(),
   iat: Type.Number(),
   exp: Type.Number(),
-})
+}
+const Claims = Type.Union([
+  Type.Object({ ...common, key: Type.String() }),
+  Type.Object({
+    ...common,
+    issuer: Type.Object({ name: Type.String(), version: Type.Number(), roles: Type.Array(Type.String()) }),
+  }),
+])

@@ -3,21 +3,15 @@ import { eventId } from '../audit/event.ts'
 import type { Caller } from '../authn/caller.ts'
 import * as contract from '../contract/authenticate.ts'
 import { actorOf, type Pdp } from '../pdp.ts'
-import type { Snapshots } from '../snapshot/snapshots.ts'
-import { builtInRoles } from '../snapshot/tenant-snapshot.ts'
-import type { AccessTokens } from './access-token.ts'
-import type { Authenticator } from './authenticator.ts'
+import { callerRoles } from '../snapshot/caller-roles.ts'
+import { type SignedIn, signInByToken, type TokenParts } from './authenticate-by-token.ts'
 import { callOf } from './guard.ts'
 import { originOf } from './origin.ts'
 import { problemInstead } from './problem.ts'
 import type { App } from './server.ts'
 
-export interface AuthenticateParts {
+export interface AuthenticateParts extends TokenParts {
   readonly pdp: Pdp
-  readonly snapshots: Snapshots
-  readonly tokens: AccessTokens
-  readonly authenticator: Authenticator
-  readonly clock: () => number
 }
 
 /** For everybody: a credential against an access token, and the keys that such tokens are verified with. */
@@ -35,10 +29,13 @@ export function openAuthenticateRoutes(app: App, parts: AuthenticateParts): void
     },
     handler: async (request) => {
       const began = performance.now()
-      const caller = await authenticator.callerOf(request, request.body.api_key)
-      const { tenant, subject, key_id } = caller
+      const { body } = request
+      const signedIn =
+        body.method === 'token' ? await signInByToken(parts, request, body) : await signInByKey(parts, request, body)
+      const { caller, context, lifetime: expires_in } = signedIn
+      const { tenant, subject } = caller
       const roles = await rolesOf(parts, request, caller)
-      const access_token = tokens.issue({ tenant, subject, key: key_id ?? '' }, clock())
+      const access_token = signedIn.access_token()
       await pdp.record(
         {
           ...eventId(clock()),
@@ -48,7 +45,7 @@ export function openAuthenticateRoutes(app: App, parts: AuthenticateParts): void
           subject,
           action: { name: 'pdp:authenticate' },
           resource: null,
-          context: { method: request.body.method },
+          context,
           decision: true,
           reason: null,
           rules: [],
@@ -59,10 +56,27 @@ export function openAuthenticateRoutes(app: App, parts: AuthenticateParts): void
         },
         'journal',
       )
-      return { access_token, token_type: 'Bearer', expires_in: tokens.lifetime, tenant, subject, roles }
+      return { access_token, token_type: 'Bearer', expires_in, tenant, subject, roles }
     },
   })
   app.route({ ...contract.jwks, handler: async () => ({ keys: tokens.keys() }) })
+}
+
+async function signInByKey(
+  { tokens, authenticator, clock }: AuthenticateParts,
+  request: FastifyRequest,
+  { api_key }: { readonly api_key: string },
+): Promise<SignedIn> {
+  const caller = await authenticator.callerOf(request, api_key)
+  const { tenant, subject, key_id: key } = caller
+  // An access token that no key stands behind is not to be had anew by itself, for ever.
+  if (key === null) return authenticator.refuse(request, tenant)
+  return {
+    caller,
+    context: { method: 'api_key' },
+    lifetime: tokens.lifetime,
+    access_token: () => tokens.issue({ tenant, subject, key }, clock()),
+  }
 }
 
 export function ownRoutes(app: App): void {
@@ -84,7 +98,7 @@ async function rolesOf(
 ): Promise<readonly string[]> {
   const roles = await snapshots.withEntity(caller.tenant, caller.subject, (tenant, subject) => {
     if (tenant.status === 'suspended' || subject.disabled) return undefined
-    return caller.key_roles ?? builtInRoles(tenant, subject, clock())
+    return callerRoles(caller, tenant, subject, clock())
   })
   return roles ?? authenticator.refuse(request, caller.tenant)
 }

@@ -5,6 +5,7 @@ import type { Caller } from '../authn/caller.ts'
 import { FailedAttempts, type Uncounted } from '../authn/failed-attempts.ts'
 import { Failure } from '../failure.ts'
 import type { Pdp } from '../pdp.ts'
+import type { Properties } from '../policy/model.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { AccessTokens } from './access-token.ts'
 import { header, originOf } from './origin.ts'
@@ -16,7 +17,7 @@ export interface Authenticator {
   /** The same for a credential that came in a body. */
   callerOf(request: FastifyRequest, credential: string): Promise<Caller>
   /** Records a refusal in the tenant that the credential names, where it names one, and fails with `unauthenticated`. */
-  refuse(request: FastifyRequest, tenant: string | undefined): Promise<never>
+  refuse(request: FastifyRequest, tenant: string | undefined, context?: Properties): Promise<never>
   /** Records a call for a token that came to neither a token nor a refusal: a malformed one, say. */
   failed(request: FastifyRequest, status: number): Promise<void>
   /** Records what was too much to be recorded singly: `past` every minute or so, `all` when the process ends. */
@@ -38,12 +39,19 @@ export function createAuthenticator({ pdp, snapshots, tokens, clock }: Authentic
   const source = {
     findApiKey: (id: string) => snapshots.findApiKey(id),
     verifyToken: (token: string, now: number) => tokens.verify(token, now),
+    findIssuer: (id: string, name: string) => {
+      const tenant = snapshots.tenant(id)
+      return tenant instanceof Promise
+        ? tenant.then((found) => found?.issuers.named(name))
+        : tenant?.issuers.named(name)
+    },
   }
 
-  async function refuse(request: FastifyRequest, tenant: string | undefined): Promise<never> {
+  async function refuse(request: FastifyRequest, tenant: string | undefined, context?: Properties): Promise<never> {
     const now = clock()
     if (failed.isRecordedSingly(request.ip, now)) {
-      await pdp.record(failureEvent(now, tenant ?? SYSTEM, originOf(request), REFUSED, null), 'journal')
+      const event = failureEvent(now, tenant ?? SYSTEM, originOf(request), REFUSED, context ?? null)
+      await pdp.record(event, 'journal')
     }
     throw new Failure('unauthenticated', 'no valid credential came with the request')
   }

@@ -7,8 +7,9 @@ import { type Asking, type AuditMode, actorOf, type Pdp } from '../pdp.ts'
 import { ACTING_OPERATOR, type PdpPermission } from '../policy/built-in.ts'
 import type { EntityFacts } from '../policy/entity-graph.ts'
 import type { Decision } from '../policy/model.ts'
+import { callerRoles } from '../snapshot/caller-roles.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
-import { builtInRoles, type TenantSnapshot } from '../snapshot/tenant-snapshot.ts'
+import type { TenantSnapshot } from '../snapshot/tenant-snapshot.ts'
 import type { Authenticator } from './authenticator.ts'
 import { header, originOf } from './origin.ts'
 import { problemInstead } from './problem.ts'
@@ -123,7 +124,7 @@ function judge(
 ): Judgement {
   const { permission: asked, acting: mayAct, suspended } = request.routeOptions.config
   const permission = asked === 'caller' || asked === 'anyone' || asked === undefined ? OWN : asked
-  const own = caller.key_roles ?? builtInRoles(tenant, subject, clock())
+  const own = callerRoles(caller, tenant, subject, clock())
   const elsewhere = acting !== undefined && acting !== caller.tenant
   const mayActHere = caller.tenant === SYSTEM && own.includes('pdp:operator') && (mayAct === true || !elsewhere)
   const roles = elsewhere ? [ACTING_OPERATOR] : own

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely'
 import type { Administration } from '../administration.ts'
 import type { Redactor } from '../audit/redactor.ts'
+import type { TrustedTokens } from '../authn/issuer/trusted-tokens.ts'
 import type { SigningKeys } from '../authn/signing-key.ts'
 import type { Pdp } from '../pdp.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
@@ -16,6 +17,7 @@ import { authorizeRoutes } from './authorize.ts'
 import { bundleRoutes } from './bundle.ts'
 import { assignmentRoutes, bulkRoutes, changeRoutes, entityRoutes } from './entities.ts'
 import { guard } from './guard.ts'
+import { issuerRoutes } from './issuers.ts'
 import { type OperationsParts, operationsRoutes } from './operations.ts'
 import { policyRoutes } from './policies.ts'
 import { roleRoutes } from './roles.ts'
@@ -35,6 +37,7 @@ export interface RouteParts extends OperationsParts {
   readonly reading: Kysely<Database>
   readonly redactor: Redactor
   readonly signingKeys: SigningKeys
+  readonly trustedTokens: TrustedTokens
   readonly publicUrl: string
   /** ms since the epoch. */
   readonly clock: () => number
@@ -65,6 +68,7 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     tenantRoutes(guarded, administration)
     settingsRoutes(guarded, administration)
     apiKeyRoutes(guarded, administration)
+    issuerRoutes(guarded, administration)
     auditProofRoutes(guarded, parts.db, parts.verify)
     auditRoutes(guarded, parts)
     auditExportRoutes(guarded, parts)

@@ -69,7 +69,15 @@ export async function createServer({ logger, metrics, isClosing }: ServerOptions
     clientErrorHandler: clientProblem,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     // Ajv's usual leniency rewrites what came in (null → "", 5 → "5"): in a PDP that confuses identities.
-    ajv: { customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false, allErrors: false } },
+    ajv: {
+      customOptions: {
+        coerceTypes: false,
+        useDefaults: false,
+        removeAdditional: false,
+        allErrors: false,
+        discriminator: true,
+      },
+    },
   }).withTypeProvider<RequestTypes>()
   // Answers are written by JSON.stringify; only the hot routes bring a serializer that is compiled from their schema.
   app.setSerializerCompiler(() => JSON.stringify)

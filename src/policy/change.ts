@@ -1,3 +1,4 @@
+import type { Issuer } from './issuer.ts'
 import type { Assignment, Entity, EntityType, Policy, Role, Rule, Settings } from './model.ts'
 
 /**
@@ -13,6 +14,7 @@ export type PolicyChange =
   | Changed<'entity', { type: string; id: string }, Entity>
   | Changed<'assignment', { id: string }, GivenAssignment>
   | Changed<'api_key', { id: string }, ApiKeyFacts>
+  | Changed<'issuer', { name: string }, Issuer>
   | Changed<'tenant', { id: string }, TenantFacts>
 
 interface Changed<Kind extends string, Key, Value> {

@@ -1,4 +1,4 @@
-export type Quarantined = 'settings' | 'type' | 'policy' | 'role' | 'rule'
+export type Quarantined = 'settings' | 'type' | 'policy' | 'role' | 'rule' | 'issuer'
 
 /** What of a tenant is stored and is not what it should be, by kind and name, and why. */
 export class Quarantine {

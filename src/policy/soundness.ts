@@ -1,3 +1,4 @@
+import { Issuer } from './issuer.ts'
 import {
   DEFAULT_SETTINGS,
   EntityType,
@@ -40,6 +41,7 @@ const roles = reader(Role)
 const policies = reader(Policy)
 const types = reader(EntityType)
 const settings = reader(Settings)
+const issuers = reader(Issuer)
 
 /** What cannot be read matches everything: as an allow it never applies, as a deny it does where the rest matches. */
 export function soundRule(name: string, stored: Rule): Sound<Rule> {
@@ -157,6 +159,11 @@ export function soundPolicy(name: string, stored: Policy): SoundPolicy {
     ...(typeof target === 'object' && { target }),
   }
   return { document, fault, inDoubt: target === 'unreadable' }
+}
+
+/** Why a registration of an issuer is not what it should be: it vouches for nobody then. */
+export function faultOfIssuer(name: string, stored: Issuer): string | undefined {
+  return issuers.fault(stored, name)
 }
 
 const NOTHING_FITS = { not: {} }

@@ -2,7 +2,7 @@ import type { PolicyChange } from '../policy/change.ts'
 import { PolicyIndex } from '../policy/policy-index.ts'
 import type { Divergence } from './follower.ts'
 import type { Slices } from './slices.ts'
-import type { LoggedChange, RevisionId, Source, StoredDocument } from './source.ts'
+import type { DatedChange, LoggedChange, RevisionId, Source, StoredDocument } from './source.ts'
 
 /** What drafts are made with. */
 export interface Workshop {
@@ -36,7 +36,7 @@ export class Draft implements RevisionId {
   /** Few changes of policy. */
   policy: LoggedChange[] = []
   /** Changes of what is neither policy nor an entity. */
-  readonly others: LoggedChange[] = []
+  readonly others: DatedChange[] = []
   readonly #entities: (change: PolicyChange) => void
   readonly #isMoot: () => boolean
   readonly #workshop: Workshop
@@ -77,7 +77,7 @@ export class Draft implements RevisionId {
       for (const { changes, ...next } of revisions) {
         if (next.revision !== this.revision + 1) return 'gap'
         for (const change of changes) {
-          this.#take(change)
+          this.#take(change, next.revision)
           await this.pause()
         }
         this.#reach(next)
@@ -96,7 +96,7 @@ export class Draft implements RevisionId {
     for (let place: number | null = 0; place !== null; ) {
       const { changes, next } = await source.changesOf(this.id, big.revision, place, !isReadAnew)
       for (const change of changes) {
-        this.#take(change)
+        this.#take(change, big.revision)
         await this.pause()
       }
       // More policy than one turn takes: then the index is made anew, from the tables.
@@ -121,10 +121,10 @@ export class Draft implements RevisionId {
     this.revision_id = revision_id
   }
 
-  #take(change: LoggedChange): void {
+  #take(change: LoggedChange, revision: number): void {
     const { kind } = change
     if (kind === 'entity' || kind === 'assignment') this.#entities(change)
-    else if (kind === 'api_key' || kind === 'tenant') this.others.push(change)
+    else if (kind === 'api_key' || kind === 'issuer' || kind === 'tenant') this.others.push({ change, revision })
     else if (this.index === undefined) this.policy.push(change)
     else this.index.apply(change)
   }

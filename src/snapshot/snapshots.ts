@@ -181,7 +181,7 @@ export class Snapshots {
 
   get quarantined(): number {
     let sum = 0
-    for (const tenant of this.#tenants.tenants.values()) sum += tenant.index.quarantined
+    for (const tenant of this.#tenants.tenants.values()) sum += tenant.quarantined
     return sum
   }
 

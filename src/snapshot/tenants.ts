@@ -170,7 +170,7 @@ export class Tenants implements Followed {
     try {
       const tidy = tenant.succeed(draft, overlay)
       this.#applied += draft.revision - before
-      this.#tell(draft.others)
+      this.#tell(draft.others.map(({ change }) => change))
       return tidy
     } catch (error) {
       this.#options.onError(error)

@@ -20,6 +20,7 @@ export const SERVICE_PRIVILEGES = {
   entity_parents: ALL,
   assignments: ALL,
   api_keys: ALL,
+  issuers: ALL,
   api_key_index: ['select', 'insert', 'delete'],
   signing_keys: ['select', 'insert', 'update'],
   policy_changes: ['select', 'insert'],

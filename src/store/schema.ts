@@ -1,4 +1,5 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely'
+import type { Issuer } from '../policy/issuer.ts'
 import type { EntityType, Policy, Properties, Role, Rule, Settings } from '../policy/model.ts'
 
 /** The tables, as `migrations/` makes them. `int8` arrives as a number, `timestamptz` as a Date, `bytea` as a Buffer. */
@@ -29,6 +30,7 @@ export interface Database {
   }
   assignments: AssignmentTable
   api_keys: ApiKeyTable
+  issuers: DocumentTable<Issuer> & { issuer: string }
   api_key_index: { id: string; tenant_id: string }
   signing_keys: {
     kid: string

@@ -61,6 +61,9 @@ const CALLS: Readonly<Record<string, () => Promise<Call>>> = {
   putSettings: async () => ({ path: '/v1/settings', body: { rules_in_answers: false } }),
   createApiKey: async () => ({ path: '/v1/api-keys', body: apiKey() }),
   deleteApiKey: async () => ({ path: `/v1/api-keys/${(await made('/v1/api-keys', apiKey())).id}` }),
+  getIssuer: async () => ({ path: await issuer() }),
+  putIssuer: async () => ({ path: `/v1/issuers/${name()}`, body: issuerOf() }),
+  deleteIssuer: async () => ({ path: await issuer() }),
   createTenant: async () => ({ path: '/v1/tenants', body: { id: name(), name: 'T' } }),
   getTenant: async () => ({ path: await tenant() }),
   patchTenant: async () => ({ path: await tenant(), body: { name: 'Other' } }),
@@ -71,6 +74,13 @@ const QUESTION = { subject: { type: 'user', id: 'a' }, action: { name: 'x' }, re
 const RULE = { effect: 'allow', subjects: [{ any: true }], actions: ['a'], resources: [{ type: 't' }] }
 const name = () => `n-${randomUUID().slice(0, 13)}`
 const apiKey = () => ({ name: 'k', subject: { type: 'user', id: name() } })
+
+const issuerOf = () => ({
+  issuer: `https://${name()}.test`,
+  audiences: ['verdict'],
+  claims: { subject: { type: 'user' } },
+})
+const issuer = () => put('/v1/issuers/', issuerOf())
 
 async function made(path: string, body: unknown, key = verdict.adminKey): Promise<Reply['body']> {
   const answer = await verdict.ask(`POST ${path}`, { body, key })

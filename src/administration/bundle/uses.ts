@@ -15,6 +15,7 @@ import {
   type Use,
   usesOfRoles,
 } from '../../store/bundle.ts'
+import { issuersAllowing } from '../../store/issuers.ts'
 import { type Reference, referencesOfRole, referencesOfRule } from '../../store/references.ts'
 import { documentsNaming } from '../../store/types.ts'
 import type { Change } from '../change.ts'
@@ -105,6 +106,7 @@ async function usesOfRemovedRoles({ trx, tenant }: Change, bundle: ReadBundle, p
     for (const assignment of await usesOfRoles(trx, tenant, slice, which, LIMIT)) {
       users.add(assignment.role, `an assignment of ${shownRef(assignment.subject)}`)
     }
+    for (const { target, user } of await issuersAllowing(trx, tenant, slice, LIMIT)) users.add(target, `issuer ${user}`)
   }
   return users.problems()
 }
