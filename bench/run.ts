@@ -1,9 +1,18 @@
-/** `npm run bench -- <name> […]` */
-const BENCHES: Readonly<Record<string, () => Promise<{ run(args: readonly string[]): Promise<void> }>>> = {
+import { keep, observed, type Result } from './results.ts'
+import type { Section } from './section.ts'
+
+/** A bench that returns its sections has them kept for the report; one that returns nothing has printed what it found. */
+interface Bench {
+  run(args: readonly string[]): Promise<readonly Section[]> | Promise<void>
+}
+
+/** `npm run bench -- <name> […] [--json]`; `report` makes `docs/benchmarks.md` of what the others found. */
+const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   conditions: () => import('./conditions.ts'),
-  decide: () => import('./decide.ts'),
+  decide: () => import('./decide/run.ts'),
   http: () => import('./http.ts'),
   load: () => import('./load.ts'),
+  report: () => import('./report.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)
@@ -13,5 +22,29 @@ if (bench === undefined) {
   process.exitCode = 1
 } else {
   const { run } = await bench()
-  await run(args)
+  const own = args.filter((arg) => arg !== '--json')
+  const result = await observed(
+    name,
+    ['npm run bench --', name, ...own].join(' '),
+    async () => (await run(own)) ?? undefined,
+  )
+  if (result !== undefined) {
+    keep(result)
+    show(result)
+  }
+}
+
+/** On stdout; progress has gone to stderr. */
+function show(result: Result): void {
+  if (args.includes('--json')) {
+    console.log(JSON.stringify(result))
+    return
+  }
+  for (const { title, rows, notes = [] } of result.sections) {
+    console.log(`\n${title}`)
+    console.table(rows)
+    for (const note of notes) console.log(`- ${note}`)
+  }
+  const { node, machine, commit, load } = result
+  console.log(`\nNode ${node}, ${machine}, commit ${commit}, load ${load.join(' → ')}`)
 }

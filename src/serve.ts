@@ -92,6 +92,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
     entities: config.entityCache,
     maxStaleness: config.maxStalenessMs,
     onError: (error) => logger.warn({ err: error }, 'the policy in memory could not be brought up to date'),
+    onFault: (fault) => logger.warn(fault, 'a stored document is quarantined: it is not what it should be'),
     onMismatch: (mismatch) => {
       logger.error(mismatch, 'the database has another history than memory; the tenant is loaded anew')
       trail.record(mismatchEvent(mismatch, clock())).catch((error) => logger.error({ err: error }, 'not recorded'))
@@ -257,6 +258,7 @@ function administer(
     },
     applied: (tenant, revision, changes) => snapshots.applied(tenant, revision, changes),
     vagueRules: (tenant, revision) => snapshots.vagueRules(tenant, revision),
+    faultOf: (tenant, kind, name) => snapshots.faultOf(tenant, kind, name),
     clock: () => new Date(),
     redactor,
     warn: (error) => logger.warn({ err: error }, 'the record of a change waits in the outbox'),

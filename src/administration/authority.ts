@@ -76,7 +76,11 @@ function rolesGiven(change: PolicyChange): readonly string[] {
 
 /** Whoever decides what an issuer's tokens are (its keys, its claims) gives what they may give, before and after. */
 function rolesAllowed({ before, after }: PolicyChange & { kind: 'issuer' }): readonly string[] {
-  return [before, after].flatMap((issuer) => issuer?.allowed_roles ?? [])
+  return [before, after].flatMap((issuer) => {
+    // What stood there before need not be what it should be.
+    const roles: unknown = issuer?.allowed_roles
+    return Array.isArray(roles) ? roles.filter((role) => typeof role === 'string') : []
+  })
 }
 
 function isBuiltInName(role: string | undefined): role is string {

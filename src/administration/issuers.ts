@@ -2,34 +2,38 @@ import { keysOf } from '../authn/issuer/keys.ts'
 import type { Problem } from '../failure.ts'
 import { isBuiltIn } from '../policy/built-in.ts'
 import { checkIssuer, type Issuer, type IssuerWithDefaults, normalIssuer } from '../policy/issuer.ts'
+import { isReadable } from '../policy/soundness.ts'
 import type { Listed, Page } from '../store/cursor.ts'
+import type { Stored } from '../store/documents.ts'
 import { issuers, nameOfIssuer } from '../store/issuers.ts'
 import { problemOfBuiltInRole } from './assignments.ts'
 import type { Change, Changer } from './change.ts'
 import { type DocumentKind, deleteDocument, putDocument } from './documents.ts'
 import { unknownRoles } from './references.ts'
 import { notFound } from './refusal.ts'
-import { type Shown, shown } from './representation.ts'
+import { type Readable, readable, type Shown } from './representation.ts'
 import type { Answer, Found, Parts, Read, Write } from './write.ts'
 
 export interface IssuerAdministration {
-  list(read: Read, page: Page): Promise<Listed<Shown<Issuer>>>
-  get(read: Read, name: string): Promise<Found<Shown<Issuer>>>
+  list(read: Read, page: Page): Promise<Listed<Readable<Issuer>>>
+  get(read: Read, name: string): Promise<Found<Readable<Issuer>>>
   /** Whatever changes: what its tokens have given so far ends. */
   put(write: Write, issuer: Issuer): Promise<Answer<Shown<Issuer>>>
   delete(write: Write, name: string): Promise<Answer<null>>
 }
 
-export function issuerAdministration({ db }: Parts, change: Changer): IssuerAdministration {
+export function issuerAdministration({ db, faultOf }: Parts, change: Changer): IssuerAdministration {
+  const asRead = (tenant: string, { document, ...rest }: Stored<Issuer>) =>
+    readable('issuer', { ...rest, document: stored(document) }, faultOf(tenant, 'issuer', document.name))
   return {
     async list({ tenant }, page) {
       const { items, next_cursor } = await issuers.list(db, tenant, page)
-      return { items: items.map((issuer) => shown({ ...issuer, document: stored(issuer.document) })), next_cursor }
+      return { items: items.map((one) => asRead(tenant, one)), next_cursor }
     },
     async get({ tenant }, name) {
       const found = await issuers.get(db, tenant, name)
       if (found === undefined) throw notFound(`issuer ${name}`)
-      return { body: shown({ ...found, document: stored(found.document) }), version: found.version }
+      return { body: asRead(tenant, found), version: found.version }
     },
     put: (write, issuer) => change(write, (at) => putDocument(ISSUER, at, issuer)),
     delete: (write, name) => change(write, (at) => deleteDocument(ISSUER, at, name)),
@@ -55,6 +59,7 @@ const ISSUER: DocumentKind<Issuer> = {
 
 // jsonb keeps the members of an object in an order of its own, and no -0.
 function stored(issuer: Issuer): Issuer {
+  if (!isReadable('issuer', issuer)) return issuer
   return JSON.parse(JSON.stringify(normalIssuer(issuer)))
 }
 

@@ -1,26 +1,19 @@
 import { isDeepStrictEqual } from 'node:util'
-import {
-  type Assignment,
-  type Entity,
-  type EntityType,
-  inForce,
-  type Permission,
-  type Policy,
-  type Role,
-  type Rule,
-  type Settings,
-} from '../policy/model.ts'
+import type { Assignment, Entity, EntityType, Permission, Policy, Role, Rule, Settings } from '../policy/model.ts'
+import { isReadable, soundSettings } from '../policy/soundness.ts'
 
 /**
  * Documents in their one normal form: every member with its default filled in. It is what is stored, logged,
- * compared (a write that changes nothing makes no revision) and answered with.
+ * compared (a write that changes nothing makes no revision) and answered with. What is stored and has not the shape of
+ * a document (a hand was at it) stays as it is.
  */
 
 export function normalSettings(settings: Settings): Required<Settings> {
-  return inForce(settings)
+  return soundSettings(settings).document
 }
 
 export function normalType(type: EntityType): EntityType {
+  if (!isReadable('type', type)) return type
   return asStored({
     ...type,
     on_invalid: type.on_invalid ?? 'reject',
@@ -31,17 +24,20 @@ export function normalType(type: EntityType): EntityType {
 }
 
 export function normalPolicy(policy: Policy): Policy {
+  if (!isReadable('policy', policy)) return policy
   const { name, combining = 'deny_overrides', required = false, target, description = '' } = policy
   return { name, combining, required, ...(target === undefined ? {} : { target }), description }
 }
 
 export function normalRole(role: Role): Role {
+  if (!isReadable('role', role)) return role
   const { name, description = '', inherits = [], permissions = [], derived } = role
   const normal = { name, description, inherits, permissions: permissions.map(normalPermission) }
   return asStored(derived === undefined ? normal : { ...normal, derived })
 }
 
 export function normalRule(rule: Rule): Rule {
+  if (!isReadable('rule', rule)) return rule
   return asStored({
     name: rule.name,
     policy: policyOf(rule),

@@ -9,29 +9,39 @@ import type { Changer } from './change.ts'
 import { type DocumentKind, deleteDocument, putDocument } from './documents.ts'
 import { normalPolicy } from './normal.ts'
 import { NAMED, notFound, refuseUsed } from './refusal.ts'
-import { type Shown, shown } from './representation.ts'
+import { type Readable, readable, type Shown } from './representation.ts'
 import type { Answer, Found, Parts, Read, Write } from './write.ts'
 
 export type ShownPolicy = Shown<Policy> & { readonly built_in: boolean }
+export type ReadPolicy = Readable<Policy> & { readonly built_in: boolean }
 
 export interface PolicyAdministration {
-  list(read: Read, page: Page): Promise<Listed<ShownPolicy>>
+  list(read: Read, page: Page): Promise<Listed<ReadPolicy>>
   /** A built-in policy that the tenant has not set is there with its defaults, in version 0. */
-  get(read: Read, name: string): Promise<Found<ShownPolicy>>
+  get(read: Read, name: string): Promise<Found<ReadPolicy>>
   put(write: Write, policy: Policy): Promise<Answer<ShownPolicy>>
   delete(write: Write, name: string): Promise<Answer<null>>
 }
 
-export function policyAdministration({ db }: Parts, change: Changer): PolicyAdministration {
+export function policyAdministration({ db, faultOf }: Parts, change: Changer): PolicyAdministration {
+  const readPolicy = (tenant: string, stored: Stored<Policy>): ReadPolicy => {
+    const { name } = stored.document
+    const body = readable(
+      'policy',
+      { ...stored, document: normalPolicy(stored.document) },
+      faultOf(tenant, 'policy', name),
+    )
+    return { ...body, built_in: isBuiltIn(name) }
+  }
   return {
     async list({ tenant }, page) {
       const { items, next_cursor } = await listPolicies(db, tenant, DEFAULTS, page)
-      return { items: items.map(shownPolicy), next_cursor }
+      return { items: items.map((one) => readPolicy(tenant, one)), next_cursor }
     },
     async get({ tenant }, name) {
       const found = (await policies.get(db, tenant, name)) ?? unset(name, (await getTenant(db, tenant))?.created_at)
       if (found === undefined) throw notFound(`policy ${name}`)
-      return { body: shownPolicy(found), version: found.version }
+      return { body: readPolicy(tenant, found), version: found.version }
     },
     put: (write, policy) =>
       change<ShownPolicy>(write, async (at) => {
@@ -62,10 +72,6 @@ const POLICY: DocumentKind<Policy> = {
       used.map((rule) => `rule ${rule}`),
     )
   },
-}
-
-function shownPolicy(stored: Stored<Policy>): ShownPolicy {
-  return { ...shown({ ...stored, document: normalPolicy(stored.document) }), built_in: isBuiltIn(stored.document.name) }
 }
 
 function isBuiltIn(name: string): boolean {

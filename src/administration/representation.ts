@@ -1,5 +1,6 @@
 import type { Problem } from '../failure.ts'
 import type { GivenAssignment } from '../policy/change.ts'
+import { isReadable, type ReadableKind } from '../policy/soundness.ts'
 import type { StoredApiKey } from '../store/api-keys.ts'
 import type { StoredAssignment } from '../store/assignments.ts'
 import type { Stored } from '../store/documents.ts'
@@ -13,6 +14,16 @@ export interface Stamps {
 }
 
 export type Shown<T> = T & Stamps
+
+/** As it is read: with why it is quarantined, if it is. */
+export type Readable<T> = (Shown<T> & { readonly quarantined?: string }) | Unreadable
+
+/** What is stored and has not the shape of a document. */
+export interface Unreadable extends Stamps {
+  readonly name: string
+  readonly quarantined: string
+  readonly stored: unknown
+}
 /** As the answer to a write shows it: with what was found about it, if anything, that does not keep it from being stored. */
 export type Written<T> = Shown<T> & { readonly warnings?: readonly Problem[] }
 export type ShownAssignment = GivenAssignment & { readonly created_at: string }
@@ -26,6 +37,20 @@ export type ShownTenant = Shown<Pick<Tenant, 'id' | 'name' | 'status' | 'revisio
 export function shown<T>({ document, version, created_at, updated_at }: Stored<T>): Shown<T> {
   return { ...document, version, created_at: created_at.toISOString(), updated_at: updated_at.toISOString() }
 }
+
+/** `fault`: why this process has it in quarantine. */
+export function readable<T extends { readonly name: string }>(
+  kind: ReadableKind,
+  stored: Stored<T>,
+  fault: string | undefined,
+): Readable<T> {
+  if (isReadable(kind, stored.document)) return { ...shown(stored), ...(fault !== undefined && { quarantined: fault }) }
+  const { document, ...stamps } = stored
+  const { name, ...rest } = document
+  return shown({ ...stamps, document: { name, quarantined: fault ?? UNREADABLE, stored: rest } })
+}
+
+const UNREADABLE = 'it does not have the shape of such a document'
 
 /** Warnings stand in the answer to the write and nowhere else. */
 export function warned<T extends object>(body: T, warnings: readonly Problem[]): T & { warnings?: readonly Problem[] } {

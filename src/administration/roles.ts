@@ -5,6 +5,7 @@ import { checkRole } from '../policy/parse.ts'
 import { typesNamed, undeclaredInRole } from '../policy/undeclared.ts'
 import { listAssignments, subjectsOfRole } from '../store/assignments.ts'
 import type { Listed, Page } from '../store/cursor.ts'
+import type { Stored } from '../store/documents.ts'
 import { issuersAllowing } from '../store/issuers.ts'
 import { rulesOfRole } from '../store/references.ts'
 import { basesOfRole, edgesAbove, type RoleEdge, roles, rolesOnBase } from '../store/roles.ts'
@@ -15,13 +16,13 @@ import { createDocument, type DocumentKind, deleteDocument, putDocument } from '
 import { normalRole } from './normal.ts'
 import { type Naming, unknownRoles } from './references.ts'
 import { NAMED, notFound, refuseUsed, shownRef } from './refusal.ts'
-import { type Shown, type ShownAssignment, shown, shownAssignment, type Written } from './representation.ts'
+import { type Readable, readable, type ShownAssignment, shownAssignment, type Written } from './representation.ts'
 import { vagueRole } from './vague.ts'
 import type { Answer, Found, Parts, Read, Write } from './write.ts'
 
 export interface RoleAdministration {
-  list(read: Read, page: Page): Promise<Listed<Shown<Role>>>
-  get(read: Read, name: string): Promise<Found<Shown<Role>>>
+  list(read: Read, page: Page): Promise<Listed<Readable<Role>>>
+  get(read: Read, name: string): Promise<Found<Readable<Role>>>
   /** Who is given the role directly. */
   members(read: Read, name: string, page: Page): Promise<Listed<ShownAssignment>>
   create(write: Write, role: Role): Promise<Answer<Written<Role>>>
@@ -29,16 +30,22 @@ export interface RoleAdministration {
   delete(write: Write, name: string): Promise<Answer<null>>
 }
 
-export function roleAdministration({ db }: Parts, change: Changer): RoleAdministration {
+export function roleAdministration({ db, faultOf }: Parts, change: Changer): RoleAdministration {
+  const asRead = (tenant: string, stored: Stored<Role>) =>
+    readable(
+      'role',
+      { ...stored, document: normalRole(stored.document) },
+      faultOf(tenant, 'role', stored.document.name),
+    )
   return {
     async list({ tenant }, page) {
       const { items, next_cursor } = await roles.list(db, tenant, page)
-      return { items: items.map((role) => shown({ ...role, document: normalRole(role.document) })), next_cursor }
+      return { items: items.map((one) => asRead(tenant, one)), next_cursor }
     },
     async get({ tenant }, name) {
       const found = await roles.get(db, tenant, name)
       if (found === undefined) throw notFound(`role ${name}`)
-      return { body: shown({ ...found, document: normalRole(found.document) }), version: found.version }
+      return { body: asRead(tenant, found), version: found.version }
     },
     async members({ tenant }, name, page) {
       if (!isBuiltInRole(name) && (await roles.get(db, tenant, name)) === undefined) throw notFound(`role ${name}`)

@@ -4,6 +4,7 @@ import { BUILT_IN_POLICIES, type Rule } from '../policy/model.ts'
 import { checkRule } from '../policy/parse.ts'
 import { typesNamed, undeclaredInRule } from '../policy/undeclared.ts'
 import type { Listed, Page } from '../store/cursor.ts'
+import type { Stored } from '../store/documents.ts'
 import { withMembers } from '../store/entities.ts'
 import { policies } from '../store/policies.ts'
 import { listRules, type RuleFilter, rules } from '../store/rules.ts'
@@ -14,28 +15,34 @@ import { createDocument, type DocumentKind, deleteDocument, putDocument } from '
 import { normalRule, policyOf } from './normal.ts'
 import { type Naming, unknownRoles } from './references.ts'
 import { notFound } from './refusal.ts'
-import { type Shown, shown, type Written } from './representation.ts'
+import { type Readable, readable, type Written } from './representation.ts'
 import { vagueRule } from './vague.ts'
 import type { Answer, Found, Parts, Read, Write } from './write.ts'
 
 export interface RuleAdministration {
-  list(read: Read, filter: RuleFilter, page: Page): Promise<Listed<Shown<Rule>>>
-  get(read: Read, name: string): Promise<Found<Shown<Rule>>>
+  list(read: Read, filter: RuleFilter, page: Page): Promise<Listed<Readable<Rule>>>
+  get(read: Read, name: string): Promise<Found<Readable<Rule>>>
   create(write: Write, rule: Rule): Promise<Answer<Written<Rule>>>
   put(write: Write, rule: Rule): Promise<Answer<Written<Rule>>>
   delete(write: Write, name: string): Promise<Answer<null>>
 }
 
-export function ruleAdministration({ db }: Parts, change: Changer): RuleAdministration {
+export function ruleAdministration({ db, faultOf }: Parts, change: Changer): RuleAdministration {
+  const asRead = (tenant: string, stored: Stored<Rule>) =>
+    readable(
+      'rule',
+      { ...stored, document: normalRule(stored.document) },
+      faultOf(tenant, 'rule', stored.document.name),
+    )
   return {
     async list({ tenant }, filter, page) {
       const { items, next_cursor } = await listRules(db, tenant, filter, page)
-      return { items: items.map((rule) => shown({ ...rule, document: normalRule(rule.document) })), next_cursor }
+      return { items: items.map((one) => asRead(tenant, one)), next_cursor }
     },
     async get({ tenant }, name) {
       const found = await rules.get(db, tenant, name)
       if (found === undefined) throw notFound(`rule ${name}`)
-      return { body: shown({ ...found, document: normalRule(found.document) }), version: found.version }
+      return { body: asRead(tenant, found), version: found.version }
     },
     create: (write, rule) => change(write, (at) => createDocument(RULE, at, rule)),
     put: (write, rule) => change(write, (at) => putDocument(RULE, at, rule)),

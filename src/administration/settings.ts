@@ -1,5 +1,6 @@
 import { DEFAULT_SETTINGS, type Settings } from '../policy/model.ts'
 import { checkSettings } from '../policy/parse.ts'
+import { isReadable } from '../policy/soundness.ts'
 import { getSettings, putSettings, type StoredSettings } from '../store/settings.ts'
 import { getTenant } from '../store/tenants.ts'
 import type { Change, Changer, Outcome } from './change.ts'
@@ -8,7 +9,12 @@ import { checkPrecondition } from './precondition.ts'
 import { notFound, refuse } from './refusal.ts'
 import type { Answer, Found, Parts, Read, Write } from './write.ts'
 
-export type ShownSettings = Required<Settings> & { readonly version: number; readonly updated_at: string }
+export type ShownSettings = Required<Settings> & {
+  readonly version: number
+  readonly updated_at: string
+  /** Why they cannot be read; what stands in them is then the strictest there is. */
+  readonly quarantined?: string
+}
 
 export interface SettingsAdministration {
   /** Settings that were never put are there with their defaults, in version 0. */
@@ -17,12 +23,14 @@ export interface SettingsAdministration {
   put(write: Write, settings: Settings): Promise<Answer<ShownSettings>>
 }
 
-export function settingsAdministration({ db }: Parts, change: Changer): SettingsAdministration {
+export function settingsAdministration({ db, faultOf }: Parts, change: Changer): SettingsAdministration {
   return {
     async get({ tenant }) {
       const found = (await getSettings(db, tenant)) ?? unset((await getTenant(db, tenant))?.created_at)
       if (found === undefined) throw notFound('such tenant')
-      return { body: shownSettings(found), version: found.version }
+      const fault = faultOf(tenant, 'settings', '')
+      const body = { ...shownSettings(found), ...(fault !== undefined && { quarantined: fault }) }
+      return { body, version: found.version }
     },
     async put(write, settings) {
       refuse(checkSettings(settings))
@@ -37,7 +45,7 @@ async function put(change: Change, after: Required<Settings>): Promise<Outcome<S
   const present = stored ?? { document: DEFAULT_SETTINGS, version: 0, updated_at: found.created_at }
   checkPrecondition(change.write.if_match, present.version)
   const before = normalSettings(present.document)
-  if (same(before, after)) return outcome(present, tenant)
+  if (isReadable('settings', present.document) && same(before, after)) return outcome(present, tenant)
   await putSettings(trx, change, after)
   change.log(
     stored === undefined

@@ -2,17 +2,18 @@ import { Failure } from '../failure.ts'
 import type { EntityType } from '../policy/model.ts'
 import { checkType } from '../policy/parse.ts'
 import type { Listed, Page } from '../store/cursor.ts'
+import type { Stored } from '../store/documents.ts'
 import { keptOfType, ownersNamingType, types } from '../store/types.ts'
 import type { Change, Changer } from './change.ts'
 import { type DocumentKind, deleteDocument, putDocument } from './documents.ts'
 import { normalType } from './normal.ts'
 import { NAMED, notFound, refuseUsed } from './refusal.ts'
-import { type Shown, shown } from './representation.ts'
+import { type Readable, readable, type Shown } from './representation.ts'
 import type { Answer, Found, Parts, Read, Write } from './write.ts'
 
 export interface TypeAdministration {
-  list(read: Read, page: Page): Promise<Listed<Shown<EntityType>>>
-  get(read: Read, name: string): Promise<Found<Shown<EntityType>>>
+  list(read: Read, page: Page): Promise<Listed<Readable<EntityType>>>
+  get(read: Read, name: string): Promise<Found<Readable<EntityType>>>
   /**
    * Stored entities that do not fit the new schema stay as they are, and are checked at their next write: a schema comes
    * before the data that it asks for, and checking a million of them would hold every other write up.
@@ -22,16 +23,22 @@ export interface TypeAdministration {
   delete(write: Write, name: string): Promise<Answer<null>>
 }
 
-export function typeAdministration({ db }: Parts, change: Changer): TypeAdministration {
+export function typeAdministration({ db, faultOf }: Parts, change: Changer): TypeAdministration {
+  const asRead = (tenant: string, stored: Stored<EntityType>) =>
+    readable(
+      'type',
+      { ...stored, document: normalType(stored.document) },
+      faultOf(tenant, 'type', stored.document.name),
+    )
   return {
     async list({ tenant }, page) {
       const { items, next_cursor } = await types.list(db, tenant, page)
-      return { items: items.map((type) => shown({ ...type, document: normalType(type.document) })), next_cursor }
+      return { items: items.map((one) => asRead(tenant, one)), next_cursor }
     },
     async get({ tenant }, name) {
       const found = await types.get(db, tenant, name)
       if (found === undefined) throw notFound(`type ${name}`)
-      return { body: shown({ ...found, document: normalType(found.document) }), version: found.version }
+      return { body: asRead(tenant, found), version: found.version }
     },
     put: (write, type) => change(write, (at) => putDocument(TYPE, at, type)),
     delete: (write, name) => change(write, (at) => deleteDocument(TYPE, at, name)),

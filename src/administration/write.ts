@@ -3,8 +3,11 @@ import type { Origin } from '../audit/event.ts'
 import type { Redactor } from '../audit/redactor.ts'
 import type { Caller } from '../authn/caller.ts'
 import type { PdpPermission } from '../policy/built-in.ts'
+import type { Quarantined } from '../policy/quarantine.ts'
 import type { VagueRules } from '../policy/vague-rules.ts'
 import type { Database } from '../store/schema.ts'
+
+export type FaultOf = (tenant: string, kind: Quarantined, name: string) => string | undefined
 
 /** What administration is built of. */
 export interface Parts {
@@ -23,6 +26,8 @@ export interface Parts {
    * this replica decides by, so that counting them costs no reading of all rules.
    */
   readonly vagueRules: (tenant: string, revision: number) => Promise<VagueRules>
+  /** Why this process has something in quarantine; undefined: it has not. */
+  readonly faultOf: FaultOf
   readonly clock: () => Date
   readonly redactor: Redactor
   /** Told of a record that could not be appended now; the sweep of the outbox appends it later. */

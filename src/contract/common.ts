@@ -1,4 +1,4 @@
-import Type, { type TSchema } from 'typebox'
+import Type, { type TObject, type TSchema } from 'typebox'
 import type { PdpPermission } from '../policy/built-in.ts'
 import { Identifier, Name } from '../policy/model.ts'
 
@@ -135,6 +135,23 @@ export const stored = {
   created_at: Type.String({ format: 'date-time' }),
   updated_at: Type.String({ format: 'date-time' }),
 }
+
+/** What a document may be read with. */
+export const quarantine = {
+  quarantined: Type.Optional(
+    Type.String({
+      description:
+        'Why this process has it in quarantine: what cannot be read of it is taken at its strictest, so that it never allows. Absent where nothing is wrong. Like `version`, it is no part of the document.',
+    }),
+  ),
+}
+
+/** A document as it is read; one that a hand has spoiled shows what is stored. */
+export const readable = <T extends TObject>(document: T) =>
+  Type.Union([
+    Type.Object({ ...document.properties, ...quarantine }),
+    Type.Object({ name: Type.String(), quarantined: Type.String(), stored: Type.Unknown(), ...stored }),
+  ])
 
 /** What a write tells beside the thing that it stored; there only where there is something to tell. */
 export const warnings = {

@@ -9,6 +9,7 @@ import {
   pageQuery,
   ReadHeaders,
   type RouteConfig,
+  readable,
   readProblems,
   stored,
   WriteHeaders,
@@ -31,7 +32,7 @@ export const listIssuers = {
     summary: 'List trusted issuers',
     headers: ReadHeaders,
     querystring: Type.Object(pageQuery, closed),
-    response: { 200: page(StoredIssuer), ...readProblems },
+    response: { 200: page(readable(StoredIssuer)), ...readProblems },
   },
 } as const
 
@@ -45,7 +46,7 @@ export const getIssuer = {
     summary: 'Get a trusted issuer',
     headers: ReadHeaders,
     params: NameParams,
-    response: { 200: StoredIssuer, ...itemProblems },
+    response: { 200: readable(StoredIssuer), ...itemProblems },
   },
 } as const
 

@@ -10,6 +10,7 @@ import {
   pageQuery,
   ReadHeaders,
   type RouteConfig,
+  readable,
   readProblems,
   stored,
   WriteHeaders,
@@ -45,7 +46,7 @@ export const listPolicies = {
     summary: 'List policies, built-in ones included',
     headers: ReadHeaders,
     querystring: Type.Object(pageQuery, closed),
-    response: { 200: page(StoredPolicy), ...readProblems },
+    response: { 200: page(readable(StoredPolicy)), ...readProblems },
   },
 } as const
 
@@ -59,7 +60,7 @@ export const getPolicy = {
     summary: 'Get a policy',
     headers: ReadHeaders,
     params: NameParams,
-    response: { 200: StoredPolicy, ...itemProblems },
+    response: { 200: readable(StoredPolicy), ...itemProblems },
   },
 } as const
 
@@ -102,7 +103,7 @@ export const listRoles = {
     summary: 'List roles',
     headers: ReadHeaders,
     querystring: Type.Object(pageQuery, closed),
-    response: { 200: page(StoredRole), ...readProblems },
+    response: { 200: page(readable(StoredRole)), ...readProblems },
   },
 } as const
 
@@ -130,7 +131,7 @@ export const getRole = {
     summary: 'Get a role',
     headers: ReadHeaders,
     params: NameParams,
-    response: { 200: StoredRole, ...itemProblems },
+    response: { 200: readable(StoredRole), ...itemProblems },
   },
 } as const
 
@@ -183,7 +184,7 @@ export const listRules = {
       },
       closed,
     ),
-    response: { 200: page(StoredRule), ...readProblems },
+    response: { 200: page(readable(StoredRule)), ...readProblems },
   },
 } as const
 
@@ -211,7 +212,7 @@ export const getRule = {
     summary: 'Get a rule',
     headers: ReadHeaders,
     params: NameParams,
-    response: { 200: StoredRule, ...itemProblems },
+    response: { 200: readable(StoredRule), ...itemProblems },
   },
 } as const
 

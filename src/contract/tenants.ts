@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import type { PdpType } from '../policy/built-in.ts'
-import { EntityRef, Settings } from '../policy/model.ts'
+import { EntityRef, Identifier, Settings } from '../policy/model.ts'
 import {
   closed,
   Gone,
@@ -10,6 +10,7 @@ import {
   Nullable,
   page,
   pageQuery,
+  quarantine,
   ReadHeaders,
   type RouteConfig,
   readProblems,
@@ -117,6 +118,13 @@ export const StoredSettings = Type.Object({
   updated_at: stored.updated_at,
 })
 
+/** In quarantine: the strictest settings there are, which know no levels. */
+export const ReadSettings = Type.Object({
+  ...StoredSettings.properties,
+  levels: Type.Array(Identifier),
+  ...quarantine,
+})
+
 export const getSettings = {
   method: 'GET',
   url: '/v1/settings',
@@ -126,7 +134,7 @@ export const getSettings = {
     tags: ['Settings'],
     summary: "The tenant's own settings",
     headers: ReadHeaders,
-    response: { 200: StoredSettings, ...readProblems },
+    response: { 200: ReadSettings, ...readProblems },
   },
 } as const
 

@@ -8,6 +8,7 @@ import {
   pageQuery,
   ReadHeaders,
   type RouteConfig,
+  readable,
   readProblems,
   stored,
   WriteHeaders,
@@ -33,7 +34,7 @@ export const listTypes = {
     summary: 'List entity types',
     headers: ReadHeaders,
     querystring: Type.Object(pageQuery, closed),
-    response: { 200: page(StoredType), ...readProblems },
+    response: { 200: page(readable(StoredType)), ...readProblems },
   },
 } as const
 
@@ -47,7 +48,7 @@ export const getType = {
     summary: 'Get an entity type',
     headers: ReadHeaders,
     params: TypeParams,
-    response: { 200: StoredType, ...itemProblems },
+    response: { 200: readable(StoredType), ...itemProblems },
   },
 } as const
 

@@ -43,7 +43,8 @@ export class AsSubject {
       if (assignment.within !== undefined) this.#scope(assignment.within, role ?? assignment.role)
       else if (role === undefined) this.#unname(assignment.role)
       else if (role.inDoubt) this.#doubt(role)
-      else reach(roles.closure(role), at, held)
+      else if (role.inherits.length === 0) reach(role, at, held)
+      else for (const reached of roles.closure(role)) reach(reached, at, held)
     }
     for (const role of held) keys.push(role)
     this.#roles = held
@@ -99,12 +100,10 @@ export class AsSubject {
 const NOTHING: readonly Assigned[] = Object.freeze([])
 const NO_ROLES: readonly RoleNode[] = Object.freeze([])
 
-function reach(roles: readonly RoleNode[], at: number, held: RoleNode[]): void {
-  for (const role of roles) {
-    if (role.heldAt === at) continue
-    role.heldAt = at
-    held.push(role)
-  }
+function reach(role: RoleNode, at: number, held: RoleNode[]): void {
+  if (role.heldAt === at) return
+  role.heldAt = at
+  held.push(role)
 }
 
 /** Roles that hold for a resource and what is in it. */

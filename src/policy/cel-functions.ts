@@ -81,8 +81,14 @@ const SEARCHES = new Set(['contains', 'indexOf', 'lastIndexOf', 'split'])
 
 /** What a call costs beside the size of its operands, in steps: measured. */
 const STEPS_PER_CALL: Readonly<Record<string, number>> = { string: 8, int: 5, double: 5, uint: 5, join: 5, type: 3 }
-/** For each character of the first operand. */
-const STEPS_PER_CHARACTER: Readonly<Record<string, number>> = { duration: 3, timestamp: 2, split: 0.3, json: 1 }
+/** For each character of the first operand; of a list, for each item as well. */
+const STEPS_PER_CHARACTER: Readonly<Record<string, number>> = {
+  duration: 3,
+  timestamp: 2,
+  split: 0.3,
+  join: 0.3,
+  json: 1,
+}
 
 /** Pays for a call of a function before it is made, by the size of its operands. */
 export function chargeCall(name: string, operands: readonly unknown[], budget: Budget): void {

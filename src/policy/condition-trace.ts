@@ -44,7 +44,8 @@ export function outcomeOf(holds: boolean | undefined): PartOutcome {
 }
 
 function trace(text: string, scope: Scope, budget: Budget, show: Show): ConditionTrace {
-  const compiled = compiledTree(text)
+  budget.left -= STEPS_TO_COMPILE + text.length
+  const compiled = budget.spent ? { tree: undefined, fault: faultOf(SPENT, text) } : compiledTree(text)
   if (compiled.tree === undefined) return { outcome: 'errs', text, values: [], error: compiled.fault }
   const watch = new Watch(compiled.tree.nodes)
   const { outcome, error } = runOn(compiled.tree.run, watch, text, scope, budget)
@@ -55,6 +56,9 @@ function trace(text: string, scope: Scope, budget: Budget, show: Show): Conditio
   const covered = seen.some(({ altered }) => altered)
   return { outcome, text, values, error: covered ? { ...error, detail: 'it could not be evaluated' } : error }
 }
+
+// Measured: 35 µs for the shortest condition. Ten thousand of them took 400 ms.
+const STEPS_TO_COMPILE = 700
 
 type Tree = ReturnType<typeof compileTree>
 

@@ -1,9 +1,9 @@
-import { isDeepStrictEqual } from 'node:util'
 import { Budget } from './budget.ts'
 import { combinePolicies, type Outcome, pushDecisive } from './combine.ts'
 import { type CompiledRule, inOrder } from './compiled-rule.ts'
 import type { Facts } from './entity-graph.ts'
 import type { AccessRequest, Decision, Obligation, Reason } from './model.ts'
+import { withoutRepeats } from './obligations.ts'
 import type { PolicyIndex } from './policy-index.ts'
 import { Question } from './question.ts'
 
@@ -131,15 +131,4 @@ function obligationsOf(decision: boolean, outcomes: readonly Outcome[]): readonl
   }
   if (all === undefined) return NO_OBLIGATIONS
   return all.length === 1 ? all : withoutRepeats(all)
-}
-
-function withoutRepeats(obligations: readonly Obligation[]): Obligation[] {
-  const byId = new Map<string, Obligation[]>()
-  return obligations.filter((obligation) => {
-    const seen = byId.get(obligation.id)
-    if (seen === undefined) byId.set(obligation.id, [obligation])
-    else if (seen.some((other) => isDeepStrictEqual(other, obligation))) return false
-    else seen.push(obligation)
-    return true
-  })
 }

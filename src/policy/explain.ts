@@ -22,8 +22,8 @@ export interface Explanation {
 const RULES_AT_MOST = 1000
 
 /**
- * Decides one request by the steps of `decide`, and says how it came out so. What is only told costs a budget of its
- * own, so that it can't change what is decided. `lookup` is asked for the groups between a subject and a role of theirs;
+ * Decides one request by the steps of `decide`, and says how it came out so. What is only told costs budgets of its
+ * own, one to trace and one to search for near misses, so that it can't change what is decided. `lookup` is asked for the groups between a subject and a role of theirs;
  * `show` is what values pass through.
  */
 export function explain(
@@ -40,15 +40,16 @@ export function explain(
   const outcomes = combinePolicies(rules)
   const decision = conclude(index, question, facts, rules, outcomes)
 
-  const budget = new Budget()
-  const tracer = conditionTracer(budget, show)
+  const tracing = new Budget()
+  const searching = new Budget()
+  const tracer = conditionTracer(tracing, show)
   const { complete: allRoles, ...roles } = traceRoles(index, question, facts, lookup, tracer)
   const traced = traceRules(candidates, rules, question, tracer)
   const policies = tracePolicies(index, question, candidates, outcomes)
   const { nearest_misses, complete: allMisses } = decision.decision
     ? { nearest_misses: [], complete: true }
-    : nearMisses({ index, question, facts, candidates, rules }, budget, tracer)
-  const complete = allRoles && allMisses && traced.complete && !budget.spent
+    : nearMisses({ index, question, facts, candidates, rules }, searching, tracer)
+  const complete = allRoles && allMisses && traced.complete && !tracing.spent
   return { decision, trace: { ...roles, rules: traced.rules, policies, nearest_misses, complete } }
 }
 

@@ -110,7 +110,7 @@ class LiteralKey extends Key {
 
 /**
  * Texts that others begin (or end) with. A trie of a million would be a visit to memory for each letter; here a text is
- * hashed once, letter by letter, and the hash so far is looked up at each length that occurs.
+ * hashed once, letter by letter, and the hash so far is looked up at each length that occurs (see `Lengths`).
  */
 class PartTable {
   readonly #fromEnd: boolean
@@ -132,14 +132,14 @@ class PartTable {
 
   take(text: string, make: (hash: number) => Key): Key {
     return this.#keys.take(text, (hash) => {
-      this.#lengths.add(text.length)
+      this.#lengths.add(text.length, this.#edgeOf(text, text.length))
       return make(hash)
     })
   }
 
   remove(key: Key): void {
     this.#keys.remove(key)
-    this.#lengths.remove(key.text.length)
+    this.#lengths.remove(key.text.length, this.#edgeOf(key.text, key.text.length))
   }
 
   collect(text: string, into: Key[]): void {
@@ -147,8 +147,9 @@ class PartTable {
     let place = this.#fromEnd ? text.length - 1 : 0
     let hash = SEED
     let done = 0
-    for (const length of this.#lengths.all) {
+    for (const { length, edges } of this.#lengths.all) {
       if (length > text.length) return
+      if (!edges.has(this.#edgeOf(text, length))) continue
       for (; done < length; done++, place += step) hash = mixed(hash, text.charCodeAt(place))
       const key = this.#keys.findPart(text, length, hash)
       if (key !== undefined) into.push(key)
@@ -157,5 +158,10 @@ class PartTable {
 
   keys(): Generator<Key | undefined> {
     return this.#keys.keys()
+  }
+
+  /** The last character, from where the table begins, of a literal of this length. */
+  #edgeOf(text: string, length: number): number {
+    return text.charCodeAt(this.#fromEnd ? text.length - length : length - 1)
   }
 }

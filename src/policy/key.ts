@@ -26,7 +26,9 @@ type BySite = WideMap<Site, Bucket>
  * Most keys have few rules, the first of which is held right here. More are told apart by site, then by subject.
  */
 export class Key {
-  // In the order in which a decision reads them: they come from memory together.
+  // In the order in which a look-up and a decision read them: they come from memory together.
+  readonly hash: number
+  readonly text: string
   /** The last decision in which it held. */
   heldAt = 0
   #site: Site | undefined
@@ -37,40 +39,43 @@ export class Key {
   erredAt = 0
   /** How many things name it. */
   users = 0
-  readonly hash: number
-  readonly text: string
   /** Of the entity, or of the resource whose id it is about. */
   readonly type: string
   readonly kind: KeyKind
 
   constructor(kind: KeyKind, type: string, text: string, hash: number) {
-    this.kind = kind
-    this.type = type
-    this.text = text
     this.hash = hash
+    this.text = text
+    this.type = type
+    this.kind = kind
   }
 
   /** `few`: how many hang on it in a list, before they are told apart. */
   hang(site: Site, subject: Key, rule: CompiledRule, few: number): void {
     if (this.#more instanceof WideMap) bucketOf(this.#more, site).add(subject, rule, few)
-    else if (this.#rule === undefined && few > 0) this.#put({ site, subject, rule })
-    else {
-      this.#more = { site, subject, rule, next: this.#more }
-      if (lengthOf(this.#more) >= few) this.#spread(this.#more, few)
+    else if (this.#rule === undefined && few > 0) {
+      this.#site = site
+      this.#subject = subject
+      this.#rule = rule
+    } else {
+      const list = { site, subject, rule, next: this.#more }
+      this.#more = lengthOf(list) < few ? list : this.#spread(list, few)
     }
   }
 
   unhang(site: Site, subject: Key, rule: CompiledRule): void {
-    if (this.#more instanceof WideMap) {
-      const bucket = this.#more.get(site)
+    const more = this.#more
+    if (more instanceof WideMap) {
+      const bucket = more.get(site)
       bucket?.remove(subject, rule)
-      if (bucket?.isEmpty) this.#more.delete(site)
-      if (this.#more.size === 0) this.#more = undefined
+      if (bucket?.isEmpty) more.delete(site)
+      if (more.size === 0) this.#more = undefined
     } else if (this.#rule === rule && this.#site === site && this.#subject === subject) {
-      this.#put(this.#more)
-      this.#more = this.#more?.next
-    } else
-      this.#more = without(this.#more, (near) => near.rule === rule && near.site === site && near.subject === subject)
+      this.#site = more?.site
+      this.#subject = more?.subject
+      this.#rule = more?.rule
+      this.#more = more?.next
+    } else this.#more = without(more, (near) => near.rule === rule && near.site === site && near.subject === subject)
   }
 
   /** Pushes those of its rules that match. `sites` are marked. */
@@ -104,13 +109,7 @@ export class Key {
     else for (let near = this.#more; near !== undefined; near = near.next) yield near.rule
   }
 
-  #put(near: Omit<Near, 'next'> | undefined): void {
-    this.#site = near?.site
-    this.#subject = near?.subject
-    this.#rule = near?.rule
-  }
-
-  #spread(list: Near, few: number): void {
+  #spread(list: Near, few: number): BySite {
     const bySite: BySite = new WideMap((site) => site.hash)
     for (let near: Near | undefined = list; near !== undefined; near = near.next) {
       bucketOf(bySite, near.site).add(near.subject, near.rule, few)
@@ -118,8 +117,10 @@ export class Key {
     if (this.#site !== undefined && this.#subject !== undefined && this.#rule !== undefined) {
       bucketOf(bySite, this.#site).add(this.#subject, this.#rule, few)
     }
-    this.#put(undefined)
-    this.#more = bySite
+    this.#site = undefined
+    this.#subject = undefined
+    this.#rule = undefined
+    return bySite
   }
 }
 

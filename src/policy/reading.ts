@@ -35,12 +35,13 @@ export function reader<P extends TProperties>(schema: TObject<P>): Reader<P> {
       return isDeeper(document, MAX_DEPTH) ? `nested more than ${MAX_DEPTH} deep` : undefined
     },
     reading(document, name) {
-      const isFamiliar =
-        isObject(document) && isNamed(document, name) && Object.keys(document).every((member) => members.has(member))
+      // What does not even say its name may be anything.
+      const isIt = isObject(document) && isNamed(document, name)
+      const isFamiliar = isIt && Object.keys(document).every((member) => members.has(member))
       return {
         isFamiliar,
         read(member, closed) {
-          if (!isObject(document)) return closed
+          if (!isIt) return closed
           const value = memberOf(document, member)
           if (value === undefined) return isRequired(member) ? closed : undefined
           const isSound = members.get(member)?.(value).length === 0 && !isDeeper(value, MAX_DEPTH)

@@ -43,11 +43,20 @@ const types = reader(EntityType)
 const settings = reader(Settings)
 const issuers = reader(Issuer)
 
+const READERS = { rule: rules, role: roles, policy: policies, type: types, settings: settings, issuer: issuers }
+
+export type ReadableKind = keyof typeof READERS
+
+/** Whether it has the shape that the model says. What it says may be wrong all the same: a condition, say. */
+export function isReadable(kind: ReadableKind, document: unknown): boolean {
+  return READERS[kind].fault(document) === undefined
+}
+
 /** What cannot be read matches everything: as an allow it never applies, as a deny it does where the rest matches. */
 export function soundRule(name: string, stored: Rule): Sound<Rule> {
   const fault = rules.fault(stored, name) ?? faultOfPlaces(stored.resources)
   if (fault === undefined) return { document: stored, fault }
-  const { read } = rules.reading(stored)
+  const { read } = rules.reading(stored, name)
   const document = {
     name,
     policy: read('policy', NO_POLICY) ?? 'default',
@@ -112,7 +121,7 @@ export function soundRole(name: string, stored: Role): SoundRole {
   const { read, isFamiliar } = roles.reading(stored, name)
   const given = memberOf(stored, 'permissions')
   const inherits = read('inherits', 'unreadable') ?? []
-  const derived = soundDerivation(stored)
+  const derived = read('derived', 'unreadable') === 'unreadable' ? soundDerivation(stored, name) : stored.derived
   const isCertain = isFamiliar && inherits !== 'unreadable' && read('derived', 'unreadable') !== 'unreadable'
   const document = {
     name,
@@ -126,11 +135,10 @@ export function soundRole(name: string, stored: Role): SoundRole {
 
 const derivations = reader(Role.properties.derived)
 
-/** Only from whom it is derived matters: what its condition says is for the compiler to find out. */
-function soundDerivation(stored: unknown): Role['derived'] | 'unreadable' {
-  if (typeof stored !== 'object' || stored === null) return 'unreadable'
+/** Of a derivation that cannot be read, from whom it is derived is what matters: its condition then errs. */
+function soundDerivation(stored: unknown, name: string): Role['derived'] | 'unreadable' {
   const derived = memberOf(stored, 'derived')
-  if (derived === undefined) return undefined
+  if (derived === undefined || memberOf(stored, 'name') !== name) return 'unreadable'
   const from = derivations.reading(derived).read('from', 'unreadable') ?? 'unreadable'
   const condition = memberOf(derived, 'condition')
   return from === 'unreadable' ? from : { from, condition: typeof condition === 'string' ? condition : '' }

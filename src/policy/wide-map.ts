@@ -1,8 +1,8 @@
 import { hashOf } from './hash.ts'
 
-// A map of as many entries takes about 0.2 ms to grow.
-const ONE_MAP = 4096
-const MAPS = 1024
+// A map of as many entries takes about 0.03 ms to grow, and 0.3 ms to divide.
+const ONE_MAP = 2048
+const MAPS = 512
 
 /**
  * A map that stays quick to change when it is large. JavaScript's own doubles by putting every entry in a new place, in

@@ -130,7 +130,11 @@ export class Draft implements RevisionId {
   }
 }
 
-function created({ kind, name, text }: StoredDocument): PolicyChange {
-  const create = { operation: 'create', before: null, after: JSON.parse(text) } as const
+// A row that holds the JSON value null is there. It is no document, as little as this is, but nothing was deleted.
+const NO_DOCUMENT = 'no document'
+
+/** A document as if it were created now. */
+export function created({ kind, name, text }: StoredDocument): PolicyChange {
+  const create = { operation: 'create', before: null, after: JSON.parse(text) ?? NO_DOCUMENT } as const
   return kind === 'settings' ? { kind, key: null, ...create } : { kind, key: { name }, ...create }
 }

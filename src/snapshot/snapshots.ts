@@ -1,6 +1,7 @@
 import { Failure } from '../failure.ts'
 import type { EntityFacts, Facts } from '../policy/entity-graph.ts'
 import type { EntityRef } from '../policy/model.ts'
+import type { Quarantined } from '../policy/quarantine.ts'
 import type { VagueRules } from '../policy/vague-rules.ts'
 import { ApiKeyDirectory } from './api-key-directory.ts'
 import { within } from './deadline.ts'
@@ -9,9 +10,9 @@ import { type Asked, FactFinder, ofEntity, ofRequest, ofRequests } from './fact-
 import { Slices } from './slices.ts'
 import type { ApiKey, Source } from './source.ts'
 import type { TenantSnapshot } from './tenant-snapshot.ts'
-import { type Mismatch, notReached, Tenants } from './tenants.ts'
+import { type Fault, type Mismatch, notReached, Tenants } from './tenants.ts'
 
-export type { Mismatch } from './tenants.ts'
+export type { Fault, Mismatch } from './tenants.ts'
 
 export interface SnapshotsOptions {
   readonly source: Source
@@ -28,6 +29,8 @@ export interface SnapshotsOptions {
   /** ms, monotonic. */
   readonly clock?: () => number
   readonly onMismatch?: (mismatch: Mismatch) => void
+  /** A document was found that is quarantined. */
+  readonly onFault?: (fault: Fault) => void
   /** A poll or a load failed; both are tried again. */
   readonly onError?: (error: unknown) => void
 }
@@ -54,14 +57,29 @@ export class Snapshots {
 
   constructor(options: SnapshotsOptions) {
     const { source, maxStaleness, interval = 1000, clock = () => performance.now() } = options
-    const { onMismatch = () => {}, onError = () => {}, inPlace = IN_PLACE, slices = new Slices() } = options
+    const {
+      onMismatch = () => {},
+      onFault = () => {},
+      onError = () => {},
+      inPlace = IN_PLACE,
+      slices = new Slices(),
+    } = options
     const workshop = { source, slices, inPlace }
     const onApiKey = () => this.#keys.forgetStrangers()
     this.#clock = clock
     this.#inPlace = inPlace
     this.#onError = onError
     this.#cache = new EntityCache(options.entities)
-    this.#tenants = new Tenants({ workshop, cache: this.#cache, interval, clock, onMismatch, onError, onApiKey })
+    this.#tenants = new Tenants({
+      workshop,
+      cache: this.#cache,
+      interval,
+      clock,
+      onMismatch,
+      onFault,
+      onError,
+      onApiKey,
+    })
     this.#facts = new FactFinder({ tenants: this.#tenants, maxStaleness, clock })
     this.#keys = new ApiKeyDirectory(source, this.#tenants)
   }
@@ -179,6 +197,12 @@ export class Snapshots {
     return this.#tenants.applied
   }
 
+  /** Why something of a tenant in memory is quarantined; undefined: it is not, as far as memory knows. */
+  faultOf(id: string, kind: Quarantined, name: string): string | undefined {
+    return this.#tenants.tenants.get(id)?.faultOf(kind, name)
+  }
+
+  /** Documents in quarantine, over all tenants in memory. */
   get quarantined(): number {
     let sum = 0
     for (const tenant of this.#tenants.tenants.values()) sum += tenant.quarantined

@@ -2,6 +2,7 @@ import { Registrations } from '../authn/issuer/registrations.ts'
 import { type EntityFacts, type EntityNode, gatherFacts, type Lookup, unknownEntity } from '../policy/entity-graph.ts'
 import type { EntityRef } from '../policy/model.ts'
 import type { PolicyIndex } from '../policy/policy-index.ts'
+import type { Fault, Quarantined } from '../policy/quarantine.ts'
 import type { Draft } from './draft.ts'
 import type { EntityCache, TenantEntities, WholeTenant } from './entity-cache.ts'
 import { follow } from './entity-node.ts'
@@ -85,9 +86,19 @@ export class TenantSnapshot implements Filled {
     return this.#api_keys
   }
 
-  /** How much of it is stored and cannot be taken as it is. */
+  /** How many of its documents are quarantined. */
   get quarantined(): number {
-    return this.index.quarantined + this.issuers.quarantine.size
+    return this.#index.quarantined + this.issuers.quarantine.size
+  }
+
+  /** Why a document is quarantined; undefined: it is not. */
+  faultOf(kind: Quarantined, name: string): string | undefined {
+    return kind === 'issuer' ? this.issuers.quarantine.reason(kind, name) : this.#index.faultOf(kind, name)
+  }
+
+  *faults(): Generator<Fault> {
+    yield* this.#index.faults()
+    yield* this.issuers.quarantine.all()
   }
 
   /** Whether all its entities are in memory, so that a decision never waits. */

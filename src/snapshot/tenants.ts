@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import { Failure } from '../failure.ts'
+import type { Fault as QuarantineFault } from '../policy/quarantine.ts'
 import { within } from './deadline.ts'
 import { Draft, Moot, type Workshop } from './draft.ts'
 import type { EntityCache } from './entity-cache.ts'
@@ -18,6 +19,8 @@ export interface Mismatch {
   readonly found: RevisionId | undefined
 }
 
+export type Fault = QuarantineFault & { readonly tenant: string }
+
 export interface TenantsOptions {
   readonly workshop: Workshop
   readonly cache: EntityCache
@@ -26,6 +29,7 @@ export interface TenantsOptions {
   /** ms, monotonic. */
   readonly clock: () => number
   readonly onMismatch: (mismatch: Mismatch) => void
+  readonly onFault: (fault: Fault) => void
   readonly onError: (error: unknown) => void
   /** A key was made or deleted. */
   readonly onApiKey: () => void
@@ -37,6 +41,7 @@ interface Load {
   outdated: boolean
 }
 
+const FAULTS_TOLD = 100
 const LOAD_MS = 2000
 const FILL_MS = 2000
 
@@ -129,6 +134,7 @@ export class Tenants implements Followed {
     }
     this.#applied++
     this.#tell(revision.changes)
+    for (const change of revision.changes) this.#tellFault(tenant, change)
     return this.#tenants.get(tenant.id) === tenant
   }
 
@@ -171,6 +177,7 @@ export class Tenants implements Followed {
       const tidy = tenant.succeed(draft, overlay)
       this.#applied += draft.revision - before
       this.#tell(draft.others.map(({ change }) => change))
+      this.#tellFaults(tenant)
       return tidy
     } catch (error) {
       this.#options.onError(error)
@@ -259,7 +266,24 @@ export class Tenants implements Followed {
       if (mark?.outdated === true) continue
       const tenant = new TenantSnapshot(load.loaded, row.status, at, cache, this.#surroundings)
       this.#tenants.set(id, tenant)
+      this.#tellFaults(tenant)
       return tenant
+    }
+  }
+
+  #tellFault(tenant: TenantSnapshot, { kind, key }: LoggedChange): void {
+    if (kind === 'entity' || kind === 'assignment' || kind === 'api_key' || kind === 'tenant') return
+    const name = kind === 'settings' ? '' : key.name
+    const reason = tenant.faultOf(kind, name)
+    if (reason !== undefined) this.#options.onFault({ tenant: tenant.id, kind, name, reason })
+  }
+
+  // Somebody has to look at them in any case, and finds the others where these are.
+  #tellFaults(tenant: TenantSnapshot): void {
+    let count = 0
+    for (const fault of tenant.faults()) {
+      if (count++ === FAULTS_TOLD) return
+      this.#options.onFault({ tenant: tenant.id, ...fault })
     }
   }
 

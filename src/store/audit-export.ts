@@ -115,12 +115,15 @@ export class AuditReading {
   async *#pages(one: WriterHorizon): AsyncGenerator<readonly AuditRow[]> {
     const { writer, position } = one
     let from = this.#standsAt(one)
+    let isFull = false
     while (from < position) {
-      const first = await this.#first(writer, from, position, this.#months())
+      // Behind a full page there is more at once; else the next record may stand far away.
+      const first = isFull ? from : await this.#first(writer, from, position, this.#months())
       if (first === undefined) break
       const to = Math.min(position, first + WINDOW)
       const rows = await this.#page(writer, first, to)
-      from = rows.length === PAGE ? Number(rows.at(-1)?.seq) + 1 : to
+      isFull = rows.length === PAGE
+      from = isFull ? Number(rows.at(-1)?.seq) + 1 : to
       this.#next.set(writer, from)
       if (rows.length > 0) yield rows
     }

@@ -1,4 +1,4 @@
-import { type Kysely, sql, type Transaction } from 'kysely'
+import { type Kysely, type RawBuilder, sql, type Transaction } from 'kysely'
 import Type from 'typebox'
 import { decodeCursor, type Listed, type Page, paged } from './cursor.ts'
 import type { Database } from './schema.ts'
@@ -16,6 +16,15 @@ export interface Stamp {
   readonly tenant: string
   readonly revision: number
   readonly at: Date
+}
+
+/**
+ * A document as it is read back to whoever asks for it: an object with the name that it is kept by, whatever a hand may
+ * have left there.
+ */
+export function documentOf(body: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`case when jsonb_typeof(${body}) = 'object' then ${body} else '{}' end
+    || jsonb_build_object('name', name) as document`
 }
 
 export const NameCursor = Type.Tuple([Type.String()])
@@ -41,7 +50,7 @@ export function documentTable<T extends { readonly name: string }>(
   const names = columns.map((column) => sql`, ${sql.ref(column)}`)
   const values = columns.map((column) => sql`, row->>${sql.lit(column)}`)
   const updates = columns.map((column) => sql`, ${sql.ref(column)} = excluded.${sql.ref(column)}`)
-  const members = sql`body as document, version, created_at, updated_at`
+  const members = sql`${documentOf(sql`body`)}, version, created_at, updated_at`
   return {
     async get(db, tenant, key) {
       const query = sql<Stored<T>>`select ${members} from ${table} where tenant_id = ${tenant} and name = ${key}`

@@ -21,7 +21,9 @@ export async function issuersAllowing(
   limit: number,
 ): Promise<readonly Use[]> {
   const { rows } = await sql<Use>`
-    select role as target, name as user from issuers, jsonb_array_elements_text(body->'allowed_roles') role
+    select role as target, name as user from issuers,
+      jsonb_array_elements_text(
+        case jsonb_typeof(body->'allowed_roles') when 'array' then body->'allowed_roles' else '[]' end) role
     where tenant_id = ${tenant} and role = any(${roles}) order by name, role limit ${limit}`.execute(db)
   return rows
 }

@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { Policy } from '../policy/model.ts'
 import { decodeCursor, type Listed, type Page, paged } from './cursor.ts'
-import { documentTable, NameCursor, nameOf, type Stored } from './documents.ts'
+import { documentOf, documentTable, NameCursor, nameOf, type Stored } from './documents.ts'
 import type { Database } from './schema.ts'
 
 export const policies = documentTable<Policy>('policies')
@@ -16,7 +16,7 @@ export async function listPolicies(
   const after = decodeCursor(page.cursor, NameCursor)?.[0] ?? ''
   const { rows } = await sql<Stored<Policy>>`
     select document, version, created_at, updated_at from (
-      select name, body as document, version, created_at, updated_at from policies where tenant_id = ${tenant}
+      select name, ${documentOf(sql`body`)}, version, created_at, updated_at from policies where tenant_id = ${tenant}
       union all
       select built_in->>'name', built_in, 0, t.created_at, t.created_at
       from jsonb_array_elements(${JSON.stringify(defaults)}::jsonb) built_in

@@ -1,7 +1,7 @@
 import { type Kysely, sql, type Transaction } from 'kysely'
 import type { Effect, Rule } from '../policy/model.ts'
 import { decodeCursor, type Listed, type Page, paged } from './cursor.ts'
-import { type DocumentTable, documentTable, NameCursor, nameOf, type Stored } from './documents.ts'
+import { type DocumentTable, documentOf, documentTable, NameCursor, nameOf, type Stored } from './documents.ts'
 import { referencesOfRule, replaceReferences } from './references.ts'
 import type { Database } from './schema.ts'
 
@@ -46,7 +46,7 @@ export async function listRules(
       where tenant_id = ${tenant} and owner_kind = 'rule' and kind = 'role' and type = '' and id = ${filter.role})`)
   }
   const { rows } = await sql<Stored<Rule>>`
-    select body as document, version, created_at, updated_at from rules
+    select ${documentOf(sql`body`)}, version, created_at, updated_at from rules
     where ${sql.join(conditions, sql` and `)} order by name limit ${page.limit + 1}`.execute(db)
   return paged(rows, page.limit, nameOf, (row) => row)
 }

@@ -155,9 +155,12 @@ type LoggedRow = LoggedChange & RevisionId
 const changes = sql`policy_changes c
   left join api_keys k on c.kind = 'api_key' and k.tenant_id = c.tenant_id and k.id = c.key ->> 'id'`
 
-// What a thing was before is half of the log's bytes, and nobody asks for it but of assignments.
+// What a thing was before is half of the log's bytes, and nobody asks for it but of assignments. A document that was
+// written and is not there (by hand) is no document, and nothing that was deleted.
 const changeColumns = sql`
-  c.kind, c.key, c.operation, case when c.kind = 'assignment' then c.before end as before, c.after, k.secret_sha256`
+  c.kind, c.key, c.operation, case when c.kind = 'assignment' then c.before end as before, k.secret_sha256,
+  case when c.operation <> 'delete' and c.kind in ('settings', 'type', 'policy', 'role', 'rule')
+    then coalesce(nullif(c.after, 'null'), '"no document"') else c.after end as after`
 
 function group(rows: readonly LoggedRow[]): Revision[] {
   const revisions: (Revision & { changes: LoggedChange[] })[] = []

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { EntityType } from '../policy/model.ts'
+import { soundType } from '../policy/soundness.ts'
 import { documentTable } from './documents.ts'
 import type { Database } from './schema.ts'
 
@@ -11,9 +12,9 @@ export async function declaredTypes(
   tenant: string,
   names: Iterable<string>,
 ): Promise<ReadonlyMap<string, EntityType>> {
-  const { rows } = await sql<{ body: EntityType }>`
-    select body from types where tenant_id = ${tenant} and name = any(${[...new Set(names)]})`.execute(db)
-  return new Map(rows.map(({ body }) => [body.name, body]))
+  const { rows } = await sql<{ name: string; body: EntityType }>`
+    select name, body from types where tenant_id = ${tenant} and name = any(${[...new Set(names)]})`.execute(db)
+  return new Map(rows.map(({ name, body }) => [name, soundType(name, body).document]))
 }
 
 /** What is kept of a type, as "entity a/1" or "an assignment of a/1", at most `limit` of each. */

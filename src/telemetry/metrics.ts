@@ -12,7 +12,7 @@ const OBSERVED = {
   verdict_entity_cache_misses_total: ['counter', 'Entities that a decision had to wait for.'],
   verdict_rules_quarantined: [
     'gauge',
-    'Rules that could not be compiled: as an allow never applied, as a deny always.',
+    'Rules, roles, policies, types and settings that are not what they should be: they never allow, and deny at their strictest.',
   ],
   verdict_revisions_applied_total: [
     'counter',

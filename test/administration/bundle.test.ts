@@ -138,7 +138,7 @@ test('a built-in policy that a present section leaves out returns to its default
     },
   ])
   const { body: found } = await bench.administration.policies.get({ tenant: 'acme' }, 'default')
-  expect(found.combining).toBe('deny_overrides')
+  expect(found).toMatchObject({ combining: 'deny_overrides' })
   expect((await apply({ policies: [] })).body).toMatchObject({ changed: 0 })
   expect((await apply({ policies: [{ name: 'roles' }] })).body).toMatchObject({ added: 0, changed: 0, unchanged: 1 })
 })

@@ -18,6 +18,7 @@ describe('roles', () => {
       revision: 1,
       version: 1,
       recorded: true,
+      in_force: true,
       body: {
         name: 'viewer',
         description: '',

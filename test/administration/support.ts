@@ -62,6 +62,7 @@ export async function openBench(): Promise<Bench> {
       return bench.inForce
     },
     vagueRules: async (tenant) => (await standing(db, tenant)).vague,
+    faultOf: () => undefined,
     clock: () => bench.now,
     redactor: new Redactor(Buffer.alloc(32, 7)),
     warn: (error) => bench.warnings.push(error),

@@ -132,6 +132,11 @@ describe('verdict audit verify', () => {
     const lost = await attacked(gone(oldest), () => verify())
     expect(lost.status).toBe(4)
     expect(lost.stdout).toContain('log_missing')
+    // Nor does it help to take it out of the list: what was signed is the hash of the list.
+    const untold = `update audit_checkpoints set writers = '{"whole": true, "logs": []}'`
+    const edited = await attacked([...gone(oldest), untold], () => verify())
+    expect(edited.status).toBe(3)
+    expect(edited.stdout).toContain('is not the one that was signed')
     // Of the newest nobody else has heard but what was kept elsewhere.
     expect((await attacked(gone(newest), () => verify())).status).toBe(0)
     const held = await attacked(gone(newest), () => verify('--checkpoint', copiesFile(dataDir)))

@@ -137,3 +137,22 @@ test('a service that stops ends what follows it, at the end of a line that says 
   expect(linesOf(await text).at(-1)).toMatchObject({ cursor: expect.any(String) })
   expect(performance.now() - began).toBeLessThan(10_000)
 })
+
+test('there are so many streams at once, and one that is left makes room', async () => {
+  const stops = Array.from({ length: 16 }, () => new AbortController())
+  const follow = (signal: AbortSignal | null) =>
+    fetch(`${verdict.url}/v1/audit/export?start=end&follow=60`, {
+      headers: { authorization: `Bearer ${auditor}` },
+      signal,
+    })
+  const streams = await Promise.all(stops.map(({ signal }) => follow(signal)))
+  for (const { body } of streams) await body?.getReader().read()
+  const refused = await verdict.ask('GET /v1/audit/export', { key: auditor })
+  expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '5'])
+  stops[0]?.abort()
+  await eventually(
+    () => verdict.ask('GET /v1/audit/export?type=security', { key: auditor }),
+    ({ status }) => status === 200,
+  )
+  for (const stop of stops) stop.abort()
+})

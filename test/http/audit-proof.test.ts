@@ -1,7 +1,12 @@
+import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { sql } from 'kysely'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { openCheckpoint } from '../../src/audit/checkpoint.ts'
 import { isConsistent, isIncluded, leafHash } from '../../src/audit/merkle.ts'
 import { parseKey, type VerifierKey } from '../../src/audit/note.ts'
@@ -69,6 +74,24 @@ describe('a proof', () => {
       expect(isIncluded(leafHash(record), body.leaf_index, body.tree_size, proof, checkpoint.root)).toBe(true)
       expect(isIncluded(leafHash(record), body.leaf_index + 1, body.tree_size, proof, checkpoint.root)).toBe(false)
     }
+  })
+
+  test('is verified by the script in the documentation, which needs nothing of ours', async () => {
+    const { body } = await proofOf(ids[257] ?? '')
+    const text = await readFile(new URL('../../docs/audit.md', import.meta.url), 'utf8')
+    const directory = await mkdtemp(join(tmpdir(), 'verdict-prove-'))
+    onTestFinished(() => rm(directory, { recursive: true }))
+    const [script, proof] = [join(directory, 'prove.mjs'), join(directory, 'proof.json')]
+    await writeFile(script, /```js\n([\s\S]*?)```/.exec(text)?.[1] ?? '')
+    const [key = ''] = (await service.ask('GET /v1/audit/checkpoints?limit=1', { key: auditor })).body.keys
+    const prove = async (given: object) => {
+      await writeFile(proof, JSON.stringify(given))
+      return (await promisify(execFile)(process.execPath, [script, proof, key])).stdout
+    }
+    expect(await prove(body)).toMatch(/^signed true\nincluded true\n\{"id":/)
+    expect(await prove({ ...body, leaf_index: 3 })).toMatch(/^signed true\nincluded false\n/)
+    const other = body.checkpoint.replace(/\ntime 2/, '\ntime 3')
+    expect(await prove({ ...body, checkpoint: other })).toMatch(/^signed false\nincluded true\n/)
   })
 
   test('has the hash that the record has in the list', async () => {

@@ -56,6 +56,13 @@ test('a thousand rules with a dear condition each cost no more than one', () => 
   expect(milliseconds(() => decide(index, facts, request, NOW))).toBeLessThan(BOUND_MS)
 })
 
+test('ten thousand obligations that differ cost by their number, not by its square', () => {
+  const obligations = (at: number) =>
+    Array.from({ length: 10 }, (_, of) => ({ id: 'mask', type: 'mask', properties: { fields: { at, of } } }))
+  const rules = Array.from({ length: 1000 }, (_, at) => ({ ...rule(`r${at}`, 'allow'), obligations: obligations(at) }))
+  expect(milliseconds(() => expect(decided({ rules }).obligations).toHaveLength(10_000))).toBeLessThan(1000)
+})
+
 test('the conditions of derived roles draw on the same budget', () => {
   const roles = Array.from({ length: 20 }, (_, at) => ({
     name: `d${at}`,

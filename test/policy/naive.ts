@@ -18,9 +18,11 @@ export type Conditions = ReadonlyMap<string, (scope: NaiveScope) => boolean | un
 
 export interface NaiveScope {
   readonly subject: { id: string; properties: Properties; roles: readonly string[] | undefined; known: boolean }
+  readonly action: { name: string; properties: Properties }
   readonly resource: { id: string; properties: Properties; known: boolean }
   readonly context: Properties
   readonly now: number
+  readonly levels: readonly string[]
 }
 
 type Truth = boolean | undefined // undefined: in error
@@ -79,8 +81,10 @@ export function naiveDecide(bundle: Bundle, conditions: Conditions, request: Acc
       properties: properties(request.resource),
       known: entity(request.resource) !== undefined,
     },
+    action: { properties: {}, ...request.action },
     context: request.context ?? {},
     now,
+    levels: settings.levels ?? ['none', 'read_only', 'read_write', 'admin', 'system'],
   })
   const holds = (condition: string | null | undefined, held: readonly string[] | undefined): Truth =>
     condition == null ? true : conditions.get(condition)?.(scope(held))
@@ -181,7 +185,7 @@ export function naiveDecide(bundle: Bundle, conditions: Conditions, request: Acc
         name,
         own.filter((one) => one.truth === true),
       )
-      return { name, own, by, surelyBy, effect: by[0]?.rule.effect, sureEffect: surelyBy[0]?.rule.effect }
+      return { name, by, surelyBy, effect: by[0]?.rule.effect, sureEffect: surelyBy[0]?.rule.effect }
     })
 
   const erred = judged.filter(({ truth }) => truth === undefined)
@@ -209,7 +213,11 @@ export function naiveDecide(bundle: Bundle, conditions: Conditions, request: Acc
     return answer(
       'allowed_by_rule',
       allowing.flatMap(({ by }) => by),
-      allowing.flatMap(({ own }) => own.filter(({ rule, truth }) => rule.effect === 'allow' && truth)),
+      // In the order of all keys: "a-b/…" stands before "a/…", though "a" does before "a-b".
+      judged.filter(
+        ({ rule, truth, policy }) =>
+          rule.effect === 'allow' && truth && allowing.some((outcome) => outcome.name === policy),
+      ),
     )
   }
   if (erred.length > 0) return answer('condition_error', erred, denies)

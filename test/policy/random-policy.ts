@@ -1,5 +1,4 @@
 import type {
-  AccessRequest,
   Assignment,
   Bundle,
   Entity,
@@ -8,52 +7,16 @@ import type {
   Obligation,
   Permission,
   Policy,
-  Properties,
   ResourceSelector,
   Role,
   Rule,
+  Settings,
   SubjectSelector,
 } from '../../src/policy/model.ts'
-import type { Conditions, NaiveScope } from './naive.ts'
+import type { Dice } from './dice.ts'
+import { MEANINGS, SCHEMAS } from './random-meanings.ts'
+import { INSTANTS, NAMES, present, properties, RESOURCE_IDS, RESOURCE_TYPES, resource, subject } from './universe.ts'
 
-/** Random policies over a universe so small that everything collides. The same seed makes the same policy. */
-export class Dice {
-  #state: number
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0
-  }
-
-  /** Below `end`. */
-  below(end: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0
-    let mixed = this.#state
-    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % end
-  }
-
-  chance(oneIn: number): boolean {
-    return this.below(oneIn) === 0
-  }
-
-  one<T>(of: readonly [T, ...T[]]): T {
-    return of[this.below(of.length)] ?? of[0]
-  }
-
-  some<T>(most: number, make: () => T, least = 0): T[] {
-    return Array.from({ length: least + this.below(most - least + 1) }, make)
-  }
-
-  maybe<T>(oneIn: number, make: () => T): T | undefined {
-    return this.chance(oneIn) ? make() : undefined
-  }
-}
-
-const SUBJECT_TYPES = ['user', 'group'] as const
-const RESOURCE_TYPES = ['doc', 'folder', '*'] as const
-const NAMES = ['a', 'b', 'c'] as const
-const RESOURCE_IDS = ['a', 'b', 'a/b', 'a/b/c', 'ab', 'aab/b', 'a*', 'b/a/b'] as const
 const ID_PATTERNS = [
   ...RESOURCE_IDS,
   '*',
@@ -71,58 +34,16 @@ const ID_PATTERNS = [
   'a*b*',
   '?*',
 ] as const
-const ACTIONS = ['read', 'edit', 'edit:all', 'x'] as const
 const ACTION_PATTERNS = ['read', 'edit', 'edit:*', '*', '*d*', 'e*l', '*:all', 'x', 're*'] as const
 const ROLES = ['r1', 'r2', 'r3', 'r4', 'r5'] as const
 const POLICIES = ['default', 'roles', 'acl', 'capabilities', 'a-b', 'a'] as const
 const RULE_NAMES = ['n1', 'n2', 'n3', 'n4', 'n5', 'n6', 'n7', 'n8', 'n9'] as const
-const NOW = Date.parse('2030-01-01T00:00:00Z')
-const INSTANTS = [
-  '2029-12-31T23:59:59.999Z',
-  '2030-01-01T00:00:00Z',
-  '2030-01-01T00:00:00.001Z',
-  '2030-01-01T01:00:00+01:00',
-] as const
-
-const isTrue = (value: unknown): boolean | undefined => (typeof value === 'boolean' ? value : undefined)
-const or = (a: boolean | undefined, b: boolean | undefined) =>
-  a === true || b === true ? true : a === false && b === false ? false : undefined
-const number = (value: unknown, test: (value: number) => boolean) =>
-  typeof value === 'number' ? test(value) : undefined
-const has = (value: unknown, then: boolean | undefined) => (value === undefined ? undefined : then)
-
-/** The conditions there are, each with what it means. The last two do not compile. */
-const MEANINGS: readonly [string, (scope: NaiveScope) => boolean | undefined][] = [
-  ['true', () => true],
-  ['false', () => false],
-  ['context.flag', ({ context }) => isTrue(context['flag'])],
-  ['!context.flag', ({ context }) => has(isTrue(context['flag']), context['flag'] === false)],
-  ['context.n + 1 > 2', ({ context }) => number(context['n'], (n) => n + 1 > 2)],
-  ['context.flag || subject.known', ({ context, subject }) => or(isTrue(context['flag']), subject.known)],
-  [
-    'resource.properties.owner == subject.id',
-    ({ resource, subject }) => has(resource.properties['owner'], resource.properties['owner'] === subject.id),
-  ],
-  ['subject.properties.level >= 2', ({ subject }) => number(subject.properties['level'], (level) => level >= 2)],
-  ['has(subject.properties.level)', ({ subject }) => subject.properties['level'] !== undefined],
-  ['"r2" in subject.roles', ({ subject }) => subject.roles?.includes('r2')],
-  ['subject.roles.size() > 1', ({ subject }) => has(subject.roles, (subject.roles?.length ?? 0) > 1)],
-  ['resource.known && now < timestamp("2030-01-01T00:00:00Z")', ({ resource, now }) => resource.known && now < NOW],
-  ['subject.idd == "a"', () => undefined],
-  ['context.', () => undefined],
+const LEVELS: readonly [string[], ...string[][]] = [
+  ['read_only', 'read_write', 'admin'],
+  ['admin', 'read_write', 'read_only'],
+  ['x', 'admin'],
 ]
-export const CONDITIONS: Conditions = new Map(MEANINGS)
-
-export interface Asked {
-  readonly request: AccessRequest
-  readonly now: number
-}
-
-/** Leaves out what is undefined, as documents do. */
-function present<T extends object>(value: { [K in keyof T]: T[K] | undefined }): T {
-  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as T
-}
-
+/** Random policies over a universe so small that everything collides. */
 export class RandomPolicy {
   readonly #dice: Dice
 
@@ -134,7 +55,7 @@ export class RandomPolicy {
     const dice = this.#dice
     return present<Bundle>({
       verdict: 1,
-      settings: dice.maybe(3, () => ({ attribute_precedence: dice.one(['request', 'stored']) })),
+      settings: dice.maybe(3, () => this.settings()),
       types: unique(dice.some(2, () => this.type())),
       policies: unique(dice.some(3, () => this.policy())),
       roles: unique(dice.some(4, () => this.role())),
@@ -144,20 +65,12 @@ export class RandomPolicy {
     })
   }
 
-  /** Mostly about what is stored. */
-  asked({ entities = [] }: Bundle): Asked {
+  settings(): Settings {
     const dice = this.#dice
-    const stored = (types: readonly string[]) => entities.filter(({ type }) => types.includes(type))
-    const ref = (known: readonly EntityRef[], other: () => EntityRef) => known[dice.below(known.length + 1)] ?? other()
-    const { type: subjectType, id: subjectId } = ref(stored(SUBJECT_TYPES), () => this.#subject())
-    const { type, id } = ref(stored(RESOURCE_TYPES), () => this.#resource())
-    const request = present<AccessRequest>({
-      subject: { type: subjectType, id: subjectId, ...this.#asking() },
-      action: { name: dice.one(ACTIONS) },
-      resource: { type, id, ...this.#asking() },
-      context: dice.maybe(2, () => this.#properties()),
+    return present<Settings>({
+      attribute_precedence: dice.maybe(2, () => dice.one(['request', 'stored'])),
+      levels: dice.maybe(2, () => dice.one(LEVELS)),
     })
-    return { request, now: NOW + dice.below(3) - 1 }
   }
 
   rule(): Rule {
@@ -206,10 +119,13 @@ export class RandomPolicy {
   }
 
   type(): EntityType {
-    return {
-      name: this.#dice.one(['user', 'doc']),
-      protected_properties: [...new Set(this.#dice.some(2, () => this.#dice.one(['owner', 'level'])))],
-    }
+    const dice = this.#dice
+    return present<EntityType>({
+      name: dice.one(['user', 'doc']),
+      schema: dice.maybe(2, () => dice.one(SCHEMAS).schema),
+      on_invalid: dice.maybe(2, () => dice.one(['reject', 'warn'])),
+      protected_properties: [...new Set(dice.some(2, () => dice.one(['owner', 'level'])))],
+    })
   }
 
   #permission(): Permission {
@@ -223,13 +139,13 @@ export class RandomPolicy {
   }
 
   #condition(): string {
-    return (MEANINGS[this.#dice.below(MEANINGS.length)] ?? ['true'])[0]
+    return this.#dice.one(MEANINGS)[0]
   }
 
   #subjectSelector(): SubjectSelector {
     const dice = this.#dice
     if (dice.chance(5)) return { any: true }
-    return dice.chance(2) ? { role: dice.one(ROLES) } : this.#subject()
+    return dice.chance(2) ? { role: dice.one(ROLES) } : subject(dice)
   }
 
   #resourceSelector(): ResourceSelector {
@@ -252,13 +168,13 @@ export class RandomPolicy {
   #entity(): Entity {
     const dice = this.#dice
     const isSubject = dice.chance(2)
-    const resource = () => (dice.chance(2) ? this.#resource() : this.#container())
-    const ref = isSubject ? this.#subject() : resource()
+    const object = () => (dice.chance(2) ? resource(dice) : this.#container())
+    const ref = isSubject ? subject(dice) : object()
     return present<Entity>({
       ...ref,
-      properties: dice.maybe(2, () => this.#properties()),
+      properties: dice.maybe(2, () => properties(dice)),
       // Cycles too: what is stored may hold one.
-      parents: dice.maybe(2, () => dice.some(2, () => (isSubject ? this.#subject() : this.#container()), 1)),
+      parents: dice.maybe(2, () => dice.some(2, () => (isSubject ? subject(dice) : this.#container()), 1)),
       disabled: dice.maybe(12, () => true),
     })
   }
@@ -266,7 +182,7 @@ export class RandomPolicy {
   #assignment(): Assignment {
     const dice = this.#dice
     return present<Assignment>({
-      subject: this.#subject(),
+      subject: subject(dice),
       role: dice.chance(10) ? 'pdp:admin' : dice.one(ROLES),
       within: dice.maybe(3, () => this.#container()),
       valid_from: dice.maybe(8, () => dice.one(INSTANTS)),
@@ -274,30 +190,9 @@ export class RandomPolicy {
     })
   }
 
-  #subject(): EntityRef {
-    return { type: this.#dice.one(SUBJECT_TYPES), id: this.#dice.one(NAMES) }
-  }
-
-  #resource(): EntityRef {
-    return { type: this.#dice.one(RESOURCE_TYPES), id: this.#dice.one(RESOURCE_IDS) }
-  }
-
   #container(): EntityRef {
-    return this.#dice.chance(4) ? this.#resource() : { type: 'folder', id: this.#dice.one(NAMES) }
-  }
-
-  #properties(): Properties {
     const dice = this.#dice
-    return present({
-      owner: dice.maybe(2, () => dice.one(NAMES)),
-      level: dice.maybe(2, () => dice.one([1, 2, 'x'])),
-      flag: dice.maybe(2, () => dice.one([true, false])),
-      n: dice.maybe(2, () => dice.one([0, 1, 2, 3])),
-    })
-  }
-
-  #asking(): { properties?: Properties } {
-    return this.#dice.chance(2) ? { properties: this.#properties() } : {}
+    return dice.chance(4) ? resource(dice) : { type: 'folder', id: dice.one(NAMES) }
   }
 }
 

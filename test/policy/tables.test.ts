@@ -3,7 +3,7 @@ import { hashOf } from '../../src/policy/hash.ts'
 import { Key } from '../../src/policy/key.ts'
 import { KeyTable } from '../../src/policy/key-table.ts'
 import { byText } from '../../src/policy/wide-map.ts'
-import { Dice } from './random-policy.ts'
+import { Dice } from './dice.ts'
 
 const make = (text: string) => (hash: number) => new Key('id', 't', text, hash)
 

@@ -19,6 +19,7 @@ export async function filling({ database: { db } }: TestService) {
     announce: async () => undefined,
     applied: async () => true,
     vagueRules: async () => new VagueRules(),
+    faultOf: () => undefined,
     clock: () => new Date(),
     redactor: new Redactor(Buffer.alloc(32)),
     warn: (error) => {

@@ -56,6 +56,7 @@ const TEXTS: Hostile[] = [
   { condition: all('context.s.split("a", 50000).size() > 0'), context: { s: A } },
   { condition: all('context.s.split(",").join(";") != ""'), context: { s: 'a,'.repeat(100_000) } },
   { condition: all('context.l.map(c, "x").join(context.s) != ""'), context: { s: 'a'.repeat(1000) } },
+  { condition: all('context.m.join("") == ""'), context: { m: many(50_000, () => '') } },
   { condition: all('context.m.join(context.s) != ""'), context: { m: many(50_000, () => ''), s: 'a' } },
   { condition: all('context.s.contains(context.t)'), context: { s: A, t: `${'a'.repeat(5000)}b${'a'.repeat(5000)}` } },
   { condition: all('context.s.lastIndexOf(context.t) < 0'), context: { s: A, t: `b${'a'.repeat(100)}` } },
@@ -102,6 +103,8 @@ const STRUCTURES: Hostile[] = [
   { condition: all('size(context.o) > 0'), context: { o: members(10_000) } },
   { condition: 'context.l.all(a, context.o.exists(k, true))', context: { o: members(10_000) } },
   { condition: 'context.o.all(k, context.o.all(j, context.o[k] >= 0))', context: { o: members(5000) } },
+  { condition: 'context.o.all(k, context.o.exists(j, k == j))', context: { o: members(10_000) } },
+  { condition: 'context.l.all(a, context.o.map(k, {k + string(a): k}).size() > 0)', context: { o: members(15_000) } },
   { condition: 'context.l.all(a, -1 in context.m || true)', context: { m: numbers(30_000) } },
   { condition: 'context.l.all(a, subset(context.m, context.m))', context: { m: numbers(20_000) } },
   {

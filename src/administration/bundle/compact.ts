@@ -12,8 +12,10 @@ export function compact<S extends Section>(section: S, document: Documents[S]): 
   const short = shortened(document, members, defaults)
   const { permissions } = short
   if (section !== 'roles' || !Array.isArray(permissions)) return short
-  const shown = permissions.map((permission: object) =>
-    shortened(permission, membersOf(Permission.properties), PERMISSION_DEFAULTS),
+  const shown = permissions.map((permission: unknown) =>
+    typeof permission === 'object' && permission !== null
+      ? shortened(permission, membersOf(Permission.properties), PERMISSION_DEFAULTS)
+      : permission,
   )
   return { ...short, permissions: shown }
 }

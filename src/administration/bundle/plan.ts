@@ -1,5 +1,6 @@
 import type { GivenAssignment } from '../../policy/change.ts'
 import { BUILT_IN_POLICIES, type Entity, type EntityRef, type Policy, type Settings } from '../../policy/model.ts'
+import { isReadable } from '../../policy/soundness.ts'
 import {
   assignmentsOfBundles,
   assignmentsOfPairs,
@@ -71,7 +72,7 @@ async function planSettings(
 ): Promise<Changed<Required<Settings>> | 'unchanged'> {
   const stored = await getSettings(trx, tenant)
   const before = normalSettings(stored?.document ?? {})
-  if (same(before, after)) return 'unchanged'
+  if (isReadable('settings', stored?.document ?? {}) && same(before, after)) return 'unchanged'
   return stored === undefined ? { before, after, unset: true } : { before, after }
 }
 

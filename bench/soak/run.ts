@@ -1,0 +1,16 @@
+/** `npm run soak -- <name> […]`: what tests show in seconds, for as long as wanted. */
+const SOAKS: Readonly<Record<string, () => Promise<{ run(args: readonly string[]): Promise<void> }>>> = {
+  decide: () => import('./decide.ts'),
+  kill: () => import('./kill.ts'),
+  postgres: () => import('./postgres.ts'),
+}
+
+const [name = '', ...args] = process.argv.slice(2)
+const soak = Object.hasOwn(SOAKS, name) ? SOAKS[name] : undefined
+if (soak === undefined) {
+  console.error(`npm run soak -- ${Object.keys(SOAKS).join(' | ')}`)
+  process.exitCode = 1
+} else {
+  const { run } = await soak()
+  await run(args)
+}

@@ -1,0 +1,17 @@
+import { expect, test } from 'vitest'
+import { withoutCredentials } from '../../src/telemetry/secrets.ts'
+
+test.each([
+  [`"vdt_abcd_${'x'.repeat(43)}"`, '"vdt_abcd_[redacted]"'],
+  [`Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln, and on`, 'Bearer [redacted], and on'],
+  ['vdt_ is no key, and eyJ no token', 'vdt_ is no key, and eyJ no token'],
+  ['vdt_abcd_short', 'vdt_abcd_short'],
+])('%s becomes %s', (text, wanted) => {
+  expect(withoutCredentials(text)).toBe(wanted)
+})
+
+test('the search takes a time that is linear in the text, however it is made', () => {
+  const began = performance.now()
+  for (const part of ['eyJ-', 'eyJa.', 'eyJ', 'vdt_aaaa_', 'vdt_', '-eyJ']) withoutCredentials(part.repeat(100_000))
+  expect(performance.now() - began).toBeLessThan(2000)
+})
