@@ -1,7 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Administration, createAdministration } from './administration.ts'
+import { type Administration, type CredentialParts, createAdministration } from './administration.ts'
 import { acquireLock } from './audit/lock.ts'
 import { AuditTrail } from './audit/trail.ts'
+import { passwordLogin } from './authn/login.ts'
+import { passwordHasher } from './authn/password/hasher.ts'
 import type { Config } from './config.ts'
 import { Failure } from './failure.ts'
 import { addRoutes } from './http/routes.ts'
@@ -13,6 +15,7 @@ import { journalRoot, keysFor, type Screen } from './serve/keys.ts'
 import { fillWithPreset } from './serve/preset.ts'
 import { readinessOf } from './serve/readiness.ts'
 import { mismatchEvent } from './serve/security.ts'
+import { RevokedTokens } from './snapshot/revoked-tokens.ts'
 import { Snapshots } from './snapshot/snapshots.ts'
 import { auditStore } from './store/audit-log.ts'
 import { bootstrap } from './store/bootstrap.ts'
@@ -20,10 +23,13 @@ import { clockSkew } from './store/clock.ts'
 import { openDataDirectory } from './store/data-directory.ts'
 import { checkConnection, type OpenDatabase, openDatabase } from './store/database.ts'
 import { startEmbedded } from './store/embedded.ts'
+import { loginStore } from './store/logins.ts'
 import { mayMigrate, migrate, pendingMigrations } from './store/migrate.ts'
 import { outboxStore } from './store/outbox.ts'
+import { pruneRevocations, revocationSource, sessionStore } from './store/sessions.ts'
 import { openSigningKeys } from './store/signing-keys.ts'
 import { snapshotSource } from './store/snapshot.ts'
+import { pruneThrottles } from './store/throttles.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
 
@@ -81,9 +87,13 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   })
   snapshots.start()
   opened.add('snapshots', () => snapshots.stop())
+  const revoked = await openRevoked(config, facts, logger, opened)
+  const hasher = passwordHasher()
+  opened.add('password threads', () => hasher.close())
   showFigures(metrics, snapshots, trail, database)
 
-  const administration = administer(database, trail, snapshots, logger)
+  const people = { hasher, masterKey: keys.masterKey }
+  const administration = administer(database, trail, snapshots, revoked, people, logger)
   if (config.preset !== undefined) await fillWithPreset(administration, config.preset)
   const state = { isClosing: false, skew: await skewOf(database, clock) }
   every(MINUTE, opened, async () => {
@@ -97,6 +107,9 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
     administration,
     metrics,
     db: database.db,
+    logIn: passwordLogin({ store: loginStore(database.db), ...people, clock }),
+    sessions: sessionStore(database.db),
+    revoked,
     signingKeys: await openSigningKeys(database.db, keys.masterKey),
     publicUrl: config.publicUrl,
     clock,
@@ -112,6 +125,8 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
       }),
   })
   every(MINUTE, opened, () => authenticator.drain())
+  every(MINUTE, opened, () => pruneThrottles(database.db))
+  every(MINUTE, opened, () => pruneRevocations(database.db))
   opened.add('door', () => Promise.race([app.close(), pause(CLOSE_MS, undefined, { ref: false })]))
   const address = await listen(app, config)
   return {
@@ -185,14 +200,39 @@ async function openTrail(
   return trail
 }
 
-function administer({ db }: OpenDatabase, trail: AuditTrail, snapshots: Snapshots, logger: Logger): Administration {
+/** Which sessions were ended, known from the start on. */
+async function openRevoked(
+  { maxStalenessMs: maxStaleness }: Config,
+  { db }: OpenDatabase,
+  logger: Logger,
+  opened: Opened,
+): Promise<RevokedTokens> {
+  const onError = (error: unknown) => logger.warn({ err: error }, 'it could not be asked which sessions were ended')
+  const revoked = new RevokedTokens({ source: revocationSource(db), maxStaleness, onError })
+  await revoked.start()
+  opened.add('ended sessions', () => revoked.stop())
+  return revoked
+}
+
+function administer(
+  { db }: OpenDatabase,
+  trail: AuditTrail,
+  snapshots: Snapshots,
+  revoked: RevokedTokens,
+  people: CredentialParts,
+  logger: Logger,
+): Administration {
   return createAdministration({
+    ...people,
     db,
     writer: trail.journal.writer,
     announce: async (tenant, id, event) => {
       await trail.outbox.announce(tenant, id, event)
     },
-    applied: (tenant, revision) => snapshots.applied(tenant, revision),
+    applied: async (tenant, revision) => {
+      // A write may have ended sessions: of whoever was deleted, or has a new password.
+      await Promise.all([snapshots.applied(tenant, revision), revoked.poll()])
+    },
     clock: () => new Date(),
     warn: (error) => logger.warn({ err: error }, 'the record of a change waits in the outbox'),
   })

@@ -1,3 +1,4 @@
+import type { EntityRef } from '../policy/model.ts'
 import { type ApiKey, parseApiKey, secretMatches } from './api-key.ts'
 import type { Caller } from './caller.ts'
 
@@ -6,7 +7,21 @@ export interface CredentialSource {
   /** An API key by its id; at once where it is in memory. */
   readonly findApiKey: (id: string) => ApiKey | undefined | Promise<ApiKey | undefined>
   /** The claims of an access token that this deployment issued and that is valid now. */
-  readonly verifyToken: (token: string, nowMs: number) => { readonly tenant: string; readonly key: string } | undefined
+  readonly verifyToken: (token: string, nowMs: number) => TokenClaims | undefined
+  /** Whether a session or an access token was ended, by its id. */
+  readonly isRevoked: (id: string) => boolean
+  readonly isTenant: (id: string) => boolean | Promise<boolean>
+}
+
+/** What an access token says. It holds nothing itself: rights are its key's, or its subject's, at the moment of use. */
+export interface TokenClaims {
+  readonly tenant: string
+  readonly subject: EntityRef
+  /** The API key that it was got with, or the session that it belongs to. */
+  readonly of: { readonly key: string } | { readonly session: string }
+  readonly jti: string
+  /** Seconds since the epoch. */
+  readonly exp: number
 }
 
 /** What a credential turned out to be; `tenant` is the one that a refused credential names, where it names one. */
@@ -33,12 +48,38 @@ export function authenticate(
   }
   const claims = source.verifyToken(credential, nowMs)
   if (claims === undefined) return REFUSED
-  // A token holds nothing by itself: what its key holds, while the key is there.
-  return after(source.findApiKey(claims.key), (stored) =>
-    stored?.tenant === claims.tenant
-      ? callerOf(stored, 'access_token', nowMs)
-      : { caller: undefined, tenant: claims.tenant },
+  if (source.isRevoked(claims.jti)) return { caller: undefined, tenant: claims.tenant }
+  return 'key' in claims.of ? bearerOfKey(source, claims, claims.of.key, nowMs) : inSession(source, claims, claims.of)
+}
+
+/** A token that was got with a key holds what the key holds, while the key is there. */
+function bearerOfKey(
+  source: CredentialSource,
+  { tenant }: TokenClaims,
+  key: string,
+  nowMs: number,
+): Authenticated | Promise<Authenticated> {
+  return after(source.findApiKey(key), (stored) =>
+    stored?.tenant === tenant ? callerOf(stored, 'access_token', nowMs) : { caller: undefined, tenant },
   )
+}
+
+/** A token of a session holds what its subject holds, while the session lasts. */
+function inSession(
+  source: CredentialSource,
+  { tenant, subject }: TokenClaims,
+  { session }: { readonly session: string },
+): Authenticated | Promise<Authenticated> {
+  if (source.isRevoked(session)) return { caller: undefined, tenant }
+  const caller = {
+    tenant,
+    subject,
+    method: 'access_token',
+    key_id: null,
+    key_roles: null,
+    session_id: session,
+  } as const
+  return after(source.isTenant(tenant), (isTenant) => (isTenant ? { caller } : REFUSED))
 }
 
 function bearer(authorization: string | undefined): string | undefined {
@@ -51,7 +92,8 @@ function refusedIn({ tenant }: ApiKey): Authenticated {
 
 function callerOf(key: ApiKey, method: Caller['method'], nowMs: number): Authenticated {
   if (key.expires_at !== null && nowMs >= key.expires_at) return refusedIn(key)
-  return { caller: { tenant: key.tenant, subject: key.subject, method, key_id: key.id, key_roles: key.roles } }
+  const { tenant, subject, id, roles } = key
+  return { caller: { tenant, subject, method, key_id: id, key_roles: roles, session_id: null } }
 }
 
 function after<T, U>(value: T | Promise<T>, then: (value: T) => U): U | Promise<U> {

@@ -10,4 +10,6 @@ export interface Caller {
   readonly key_id: string | null
   /** Built-in roles that the credential itself holds; null: what the subject holds at the moment of use. */
   readonly key_roles: readonly string[] | null
+  /** The session that its access token belongs to; null: it has none. */
+  readonly session_id: string | null
 }

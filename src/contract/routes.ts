@@ -3,6 +3,7 @@ import * as authenticate from './authenticate.ts'
 import * as authorize from './authorize.ts'
 import * as bundle from './bundle.ts'
 import type { RouteConfig } from './common.ts'
+import * as credentials from './credentials.ts'
 import * as entities from './entities.ts'
 import * as explain from './explain.ts'
 import * as operations from './operations.ts'
@@ -23,6 +24,7 @@ export const ROUTES: readonly Route[] = [
   authorize.authorize,
   explain.explain,
   authenticate.authenticate,
+  authenticate.revoke,
   authenticate.me,
   authenticate.jwks,
   types.listTypes,
@@ -65,6 +67,11 @@ export const ROUTES: readonly Route[] = [
   tenants.listApiKeys,
   tenants.createApiKey,
   tenants.deleteApiKey,
+  credentials.putPassword,
+  credentials.deletePassword,
+  credentials.putTotp,
+  credentials.deleteTotp,
+  credentials.deleteSessions,
   tenants.listTenants,
   tenants.createTenant,
   tenants.getTenant,

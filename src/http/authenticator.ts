@@ -1,10 +1,11 @@
 import type { FastifyRequest } from 'fastify'
 import { type AuditEvent, eventId } from '../audit/event.ts'
-import { type Authenticated, authenticate } from '../authn/authenticate.ts'
+import { type Authenticated, authenticate, type TokenClaims } from '../authn/authenticate.ts'
 import type { Caller } from '../authn/caller.ts'
 import { FailedAttempts } from '../authn/failed-attempts.ts'
 import { Failure } from '../failure.ts'
 import type { Pdp } from '../pdp.ts'
+import type { EntityRef, Properties } from '../policy/model.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { AccessTokens } from './access-token.ts'
 import { header, originOf } from './origin.ts'
@@ -15,33 +16,57 @@ export interface Authenticator {
   caller(request: FastifyRequest): Caller | Promise<Caller>
   /** The same for a credential that came in a body. */
   callerOf(request: FastifyRequest, credential: string): Promise<Caller>
-  /** Records a refusal in the tenant that the credential names, where it names one, and fails with `unauthenticated`. */
-  refuse(request: FastifyRequest, tenant: string | undefined): Promise<never>
+  /** What the access token of a request says; undefined where it came with none. */
+  claimsOf(request: FastifyRequest): TokenClaims | undefined
+  /**
+   * Records a refusal in the tenant that the credential names, where it names one, and fails with `unauthenticated`, or
+   * with `throttled` where there is a time to wait.
+   */
+  refuse(request: FastifyRequest, tenant: string | undefined, refused?: Refused): Promise<never>
   /** Records what was too much to be recorded singly. To be called every minute or so. */
   drain(): Promise<void>
+}
+
+/** What a record says of a refusal; to whom it is answered, all are the same. */
+export interface Refused {
+  readonly reason?: string
+  /** Whose the credential is, where there is such a one. */
+  readonly subject?: EntityRef | null
+  readonly context?: Properties
+  /** Seconds; 0 or absent: no time would help. */
+  readonly retryAfter?: number
 }
 
 export interface AuthenticatorParts {
   readonly pdp: Pdp
   readonly snapshots: Snapshots
   readonly tokens: AccessTokens
+  readonly isRevoked: (id: string) => boolean
   readonly clock: () => number
 }
 
 const SYSTEM = 'system'
 
-export function createAuthenticator({ pdp, snapshots, tokens, clock }: AuthenticatorParts): Authenticator {
+export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
+  const { pdp, snapshots, tokens, isRevoked, clock } = parts
   const failed = new FailedAttempts()
   const source = {
     findApiKey: (id: string) => snapshots.findApiKey(id),
     verifyToken: (token: string, now: number) => tokens.verify(token, now),
+    isRevoked,
+    isTenant: (id: string) => {
+      const tenant = snapshots.tenant(id)
+      return tenant instanceof Promise ? tenant.then((found) => found !== undefined) : tenant !== undefined
+    },
   }
 
-  async function refuse(request: FastifyRequest, tenant: string | undefined): Promise<never> {
+  async function refuse(request: FastifyRequest, tenant: string | undefined, refused: Refused = {}): Promise<never> {
     const now = clock()
     if (failed.isRecordedSingly(request.ip, now)) {
-      await pdp.record(failureEvent(now, tenant ?? SYSTEM, { ...originOf(request) }, null), 'journal')
+      await pdp.record(failureEvent(now, tenant ?? SYSTEM, { ...originOf(request) }, refused), 'journal')
     }
+    const { retryAfter = 0 } = refused
+    if (retryAfter > 0) throw new Failure('throttled', 'too many failed attempts from this address', { retryAfter })
     throw new Failure('unauthenticated', 'no valid credential came with the request')
   }
 
@@ -60,11 +85,15 @@ export function createAuthenticator({ pdp, snapshots, tokens, clock }: Authentic
     async callerOf(request, credential) {
       return settle(request, await authenticate(source, `Bearer ${credential}`, clock()))
     },
+    claimsOf(request) {
+      const token = /^bearer +(.+)$/i.exec(header(request, 'authorization') ?? '')?.[1]
+      return token === undefined ? undefined : tokens.verify(token, clock())
+    },
     async drain() {
       const now = clock()
       for (const { address, count } of failed.drain(now)) {
         const origin = { ip: address, user_agent: null, request_id: null, trace_id: null }
-        await pdp.record(failureEvent(now, SYSTEM, origin, { count }), 'journal')
+        await pdp.record(failureEvent(now, SYSTEM, origin, { context: { count } }), 'journal')
       }
     },
   }
@@ -74,19 +103,19 @@ function failureEvent(
   now: number,
   tenant: string,
   origin: Pick<AuditEvent, 'ip' | 'user_agent' | 'request_id' | 'trace_id'>,
-  context: AuditEvent['context'],
+  { reason = 'invalid_credential', subject = null, context }: Refused,
 ): AuditEvent {
   return {
     ...eventId(now),
     tenant,
     type: 'authentication',
     actor: null,
-    subject: null,
+    subject,
     action: { name: 'pdp:authenticate' },
     resource: null,
-    context,
+    context: context ?? null,
     decision: false,
-    reason: 'invalid_credential',
+    reason,
     rules: [],
     obligations: [],
     revision: null,

@@ -1,7 +1,10 @@
 import type { Kysely } from 'kysely'
 import type { Administration } from '../administration.ts'
+import type { LogIn } from '../authn/login.ts'
+import type { SessionStore } from '../authn/session.ts'
 import type { SigningKeys } from '../authn/signing-key.ts'
 import type { Pdp } from '../pdp.ts'
+import type { RevokedTokens } from '../snapshot/revoked-tokens.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { Database } from '../store/schema.ts'
 import { accessTokens } from './access-token.ts'
@@ -10,6 +13,7 @@ import { openAuthenticateRoutes, ownRoutes } from './authenticate.ts'
 import { type Authenticator, createAuthenticator } from './authenticator.ts'
 import { authorizeRoutes } from './authorize.ts'
 import { bundleRoutes } from './bundle.ts'
+import { credentialRoutes } from './credentials.ts'
 import { assignmentRoutes, bulkRoutes, changeRoutes, entityRoutes } from './entities.ts'
 import { guard } from './guard.ts'
 import { type OperationsParts, operationsRoutes } from './operations.ts'
@@ -27,6 +31,9 @@ export interface RouteParts extends OperationsParts {
   readonly administration: Administration
   readonly db: Kysely<Database>
   readonly signingKeys: SigningKeys
+  readonly logIn: LogIn
+  readonly sessions: SessionStore
+  readonly revoked: RevokedTokens
   readonly publicUrl: string
   /** ms since the epoch. */
   readonly clock: () => number
@@ -36,16 +43,18 @@ export interface RouteParts extends OperationsParts {
 export async function addRoutes(app: App, parts: RouteParts): Promise<Authenticator> {
   const { pdp, administration } = parts
   const tokens = await accessTokens(app, parts.signingKeys, parts.publicUrl)
-  const authenticator = createAuthenticator({ ...parts, tokens })
+  const authenticator = createAuthenticator({ ...parts, tokens, isRevoked: (id) => parts.revoked.isRevoked(id) })
+  const learnRevoked = () => parts.revoked.poll()
+  const authenticating = { ...parts, tokens, authenticator, learnRevoked }
 
   await app.register(async (open: App) => {
     operationsRoutes(open, parts)
-    openAuthenticateRoutes(open, { ...parts, tokens, authenticator })
+    openAuthenticateRoutes(open, authenticating)
   })
 
   await app.register(async (guarded: App) => {
     guard(guarded, { ...parts, authenticator })
-    ownRoutes(guarded)
+    ownRoutes(guarded, authenticating)
     authorizeRoutes(guarded, pdp)
     typeRoutes(guarded, administration)
     policyRoutes(guarded, administration)
@@ -57,6 +66,7 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     tenantRoutes(guarded, administration)
     settingsRoutes(guarded, administration)
     apiKeyRoutes(guarded, administration)
+    credentialRoutes(guarded, administration)
     auditRoutes(guarded, parts.db)
     await guarded.register(async (bulk: App) => bulkRoutes(bulk, administration))
     await guarded.register(async (bundles: App) => bundleRoutes(bundles, administration))

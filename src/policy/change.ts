@@ -13,6 +13,7 @@ export type PolicyChange =
   | Changed<'entity', { type: string; id: string }, Entity>
   | Changed<'assignment', { id: string }, GivenAssignment>
   | Changed<'api_key', { id: string }, ApiKeyFacts>
+  | Changed<'credential', { type: string; id: string; credential: 'password' | 'totp' | 'sessions' }, CredentialFacts>
   | Changed<'tenant', { id: string }, TenantFacts>
 
 interface Changed<Kind extends string, Key, Value> {
@@ -37,6 +38,16 @@ export interface ApiKeyFacts {
   /** null: what the subject holds. */
   readonly roles: readonly string[] | null
   readonly expires_at: string | null
+}
+
+/** What the log may know of a person's credential: that it is there, never a secret nor the hash of one. */
+export interface CredentialFacts {
+  /** Of a password. */
+  readonly username?: string
+  /** Of a second factor: whether its holder has shown a code of it. */
+  readonly confirmed?: boolean
+  /** Of sessions: how many were ended. */
+  readonly ended?: number
 }
 
 export interface TenantFacts {

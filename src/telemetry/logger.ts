@@ -10,6 +10,7 @@ const SECRET_MEMBERS = [
   'cookie',
   'api_key',
   'password',
+  'current_password',
   'otp',
   'secret',
   'token',
@@ -25,9 +26,10 @@ const SECRET_PATHS = SECRET_MEMBERS.flatMap((member) => [member, `*.${member}`, 
 const REMOVED = '[redacted]'
 
 // Texts (a message, a stack, a driver's words) have no paths, so secrets are also known by their looks: what follows
-// the id of an API key, a JWT, what follows Bearer, the password in a URL. None of the four spans a quote, so that
+// the id of an API key or the tenant of a refresh token, a JWT, what follows Bearer, the password in a URL. None of the five spans a quote, so that
 // a line stays the JSON that it was.
 const API_KEY = /(vdt_[a-z0-9]{4,32}_)[\w-]{16,}/g
+const REFRESH_TOKEN = /(vdr_[a-z0-9-]{1,63}_)[\w-]{16,}/g
 const JWT = /\beyJ[\w-]+\.[\w-]+\.[\w-]*/g
 const BEARER = /(\bbearer )[^\s"\\]+/gi
 const URL_PASSWORD = /(\b[a-z]+:\/\/[^\s:@/"\\]*:)[^\s@/"\\]+@/gi
@@ -36,6 +38,7 @@ const URL_PASSWORD = /(\b[a-z]+:\/\/[^\s:@/"\\]*:)[^\s@/"\\]+@/gi
 export function withoutSecrets(line: string): string {
   return line
     .replace(API_KEY, `$1${REMOVED}`)
+    .replace(REFRESH_TOKEN, `$1${REMOVED}`)
     .replace(JWT, REMOVED)
     .replace(BEARER, `$1${REMOVED}`)
     .replace(URL_PASSWORD, `$1${REMOVED}@`)

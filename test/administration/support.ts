@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
 import { type Administration, createAdministration, type Write } from '../../src/administration.ts'
+import { passwordHasher } from '../../src/authn/password/hasher.ts'
 import { Failure, type FailureCode } from '../../src/failure.ts'
 import type { Database } from '../../src/store/schema.ts'
 import { freshDatabase } from '../support/database.ts'
@@ -43,6 +44,8 @@ export async function openBench(): Promise<Bench> {
   }
   const administration = createAdministration({
     db,
+    hasher: passwordHasher(),
+    masterKey: Buffer.alloc(32, 7),
     writer: WRITER,
     announce: async (tenant, id, event) => {
       if (bench.announce !== null) return bench.announce(tenant, id, event)
@@ -100,6 +103,10 @@ const TABLES = [
   'assignments',
   'api_keys',
   'api_key_index',
+  'passwords',
+  'totps',
+  'recovery_codes',
+  'sessions',
   'policy_changes',
   'idempotency_keys',
   'audit_outbox',

@@ -1,5 +1,6 @@
 import { readBundle } from '../../src/administration/bundle.ts'
 import { type Administration, createAdministration } from '../../src/administration.ts'
+import { passwordHasher } from '../../src/authn/password/hasher.ts'
 import type { Bundle } from '../../src/policy/model.ts'
 import type { TestService } from './service.ts'
 
@@ -13,6 +14,8 @@ export async function filling({ database: { db } }: TestService) {
   await db.insertInto('audit_writers').values({ writer: WRITER }).execute()
   const administration: Administration = createAdministration({
     db,
+    hasher: passwordHasher(),
+    masterKey: Buffer.alloc(32),
     writer: WRITER,
     announce: async () => undefined,
     applied: async () => undefined,

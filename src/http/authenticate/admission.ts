@@ -1,0 +1,55 @@
+import type { FastifyRequest } from 'fastify'
+import type { TokenClaims } from '../../authn/authenticate.ts'
+import type { Caller } from '../../authn/caller.ts'
+import type { LogIn } from '../../authn/login.ts'
+import type { SessionLimits, SessionStore } from '../../authn/session.ts'
+import type { Pdp } from '../../pdp.ts'
+import type { Snapshots } from '../../snapshot/snapshots.ts'
+import { builtInRoles, type TenantSnapshot } from '../../snapshot/tenant-snapshot.ts'
+import type { AccessTokens } from '../access-token.ts'
+import type { Authenticator } from '../authenticator.ts'
+
+export interface AuthenticateParts {
+  readonly pdp: Pdp
+  readonly snapshots: Snapshots
+  readonly tokens: AccessTokens
+  readonly authenticator: Authenticator
+  readonly logIn: LogIn
+  readonly sessions: SessionStore
+  /** Comes back when this process knows of every session that has been ended. */
+  readonly learnRevoked: () => Promise<void>
+  readonly clock: () => number
+}
+
+/** Who has shown a credential that is good, and what the access token is to say. */
+export interface Admission {
+  readonly caller: Caller
+  readonly of: TokenClaims['of']
+  /** The built-in roles held at this moment. */
+  readonly roles: readonly string[]
+  readonly refresh_token?: string
+  /** When the session ends: no access token lives longer. ms since the epoch. */
+  readonly until?: number
+}
+
+/** The built-in roles of a caller that may call at all: of a suspended tenant, or disabled, it gets no token. */
+export async function rolesOf(
+  { snapshots, authenticator, clock }: AuthenticateParts,
+  request: FastifyRequest,
+  caller: Caller,
+): Promise<readonly string[]> {
+  const roles = await snapshots.withEntity(caller.tenant, caller.subject, (tenant, subject) => {
+    if (tenant.status === 'suspended' || subject.disabled) return undefined
+    return caller.key_roles ?? builtInRoles(tenant, subject, clock())
+  })
+  return roles ?? authenticator.refuse(request, caller.tenant, { subject: caller.subject })
+}
+
+export function limitsOf({ index }: TenantSnapshot): SessionLimits {
+  const { session_idle_seconds, session_lifetime_seconds } = index.settings
+  return { idle_s: session_idle_seconds, lifetime_s: session_lifetime_seconds }
+}
+
+export function inSession(tenant: string, subject: Caller['subject'], session_id: string): Caller {
+  return { tenant, subject, method: 'access_token', key_id: null, key_roles: null, session_id }
+}
