@@ -104,6 +104,47 @@ test.each([
   expect(await attempt('bob', PASSWORD, '2001:db8:1:3::7')).toBe('in')
 })
 
+test.each([
+  ['without a code', undefined],
+  ['with a code', '123456'],
+])('a name that is no account asks as much of the store and of the hashing as one that is, %s', async (_what, otp) => {
+  const asked = async (username: string) => {
+    const steps: string[] = []
+    const noting = <T extends object>(parts: T): T =>
+      new Proxy(parts, {
+        get(target, name, receiver) {
+          steps.push(String(name))
+          return Reflect.get(target, name, receiver)
+        },
+      })
+    const clock = () => Date.now()
+    const parts = { store: noting(loginStore(database.db)), hasher: noting(hasher), masterKey: randomBytes(32), clock }
+    const attempt = { tenant: 'acme', username, password: 'wrong', otp, address: HOME }
+    await passwordLogin(parts)(attempt)
+    return steps
+  }
+  const known = await asked('ada')
+  expect(known).toContain('verify')
+  expect(await asked('nobody')).toEqual(known)
+})
+
+test('a name that is no account takes as long as one that is', async () => {
+  const took: Record<string, number[]> = { ada: [], nobody: [] }
+  for (let n = 0; n < 15; n++) {
+    for (const username of ['ada', 'nobody']) {
+      const began = performance.now()
+      await attempt(username, 'wrong', `198.51.100.${n}`)
+      took[username]?.push(performance.now() - began)
+    }
+    await sql`delete from login_throttles`.execute(database.db)
+  }
+  const median = (of: readonly number[] = []) => [...of].sort((one, other) => one - other)[7] ?? 0
+  // Without the hash of nothing it is a tenth; how much closer than this it is, `soak/login-timing.ts` measures.
+  const ratio = median(took['nobody']) / median(took['ada'])
+  expect(ratio).toBeGreaterThan(0.5)
+  expect(ratio).toBeLessThan(2)
+})
+
 test('of any number of attempts at once, five are let through', async () => {
   const key = randomBytes(32)
   for (let round = 0; round < 20; round++) {
