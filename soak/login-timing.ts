@@ -1,109 +1,125 @@
 /**
  * Does a login tell by its time whether there is such an account? Pairs of failing logins, one of an account that is
- * there and one of a name that is none, interleaved and in changing order, against a running service; then the same
- * with two accounts that are both there, twice: that is the noise.
+ * there and one of a name that is none, interleaved and in changing order, against a service of its own; before and
+ * after that the same with two accounts that are both there, which is the noise.
  *
- *   npx tsc -p soak && node build/soak/login-timing.js [pairs]
+ *   npm run build && npx tsc -p soak && node build/soak/login-timing.js [pairs]
  *
- * Loopback has 2^24 addresses: each pair comes from another one, so
- * that no lock of an address is measured; those of accounts are undone outside of what is timed.
+ * No lock is in it: loopback has 2^24 addresses, of which each is used for two pairs, and a name for four.
  */
+import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import pg from 'pg'
-import { readConfig } from '../src/config.ts'
-import { serve } from '../src/serve.ts'
-import { startEmbedded } from '../src/store/embedded.ts'
+import { setTimeout as pause } from 'node:timers/promises'
 
 const PAIRS = Number(process.argv[2] ?? 2_000)
-const PASSWORD = 'a horse, a battery and a staple'
+const PAIRS_PER_NAME = 4
+const PAIRS_PER_ADDRESS = 2
+
+const ADMIN_KEY = `vdt_timing_${randomBytes(32).toString('base64url')}`
+const MAIN = new URL('../../dist/main.js', import.meta.url).pathname
 
 const dataDir = await mkdtemp(join(tmpdir(), 'verdict-timing-'))
-const embedded = await startEmbedded(dataDir, { log: () => undefined })
-const key = () => `vdt_k${randomBytes(8).toString('hex')}_${randomBytes(32).toString('base64url')}`
-const adminKey = key()
-const config = readConfig({
-  DATABASE_URL: embedded.url,
-  VERDICT_MIGRATE_DATABASE_URL: embedded.ownerUrl,
-  VERDICT_DATA_DIR: dataDir,
-  VERDICT_PORT: '0',
-  VERDICT_MASTER_KEY: randomBytes(32).toString('base64'),
-  VERDICT_ROOT_KEY: key(),
-  VERDICT_ADMIN_KEY: adminKey,
-  VERDICT_DRAIN_DELAY: '0',
-  LOG_LEVEL: 'fatal',
-})
-const service = await serve(config, { stdout: { write: () => true } })
-const database = new pg.Client({ connectionString: embedded.ownerUrl })
-await database.connect()
-
-let addresses = 0
-const nextAddress = () => {
-  addresses++
-  return `127.${1 + (addresses >> 16)}.${(addresses >> 8) & 255}.${addresses & 255}`
+const port = await freePort()
+const child = start()
+try {
+  await answering()
+  for (const set of ['one', 'two', 'three', 'four', 'five']) await makeAccounts(set)
+  await report('two accounts      ', 'one', 'two')
+  await report('account and no one', 'three', 'nobody')
+  await report('two accounts again', 'four', 'five')
+} finally {
+  child.kill('SIGTERM')
+  await once(child, 'exit')
+  await rm(dataDir, { recursive: true, force: true })
 }
 
-function login(username: string, localAddress: string): Promise<number> {
-  const body = JSON.stringify({ method: 'password', tenant: 'default', username, password: 'wrong, whatever it is' })
-  const { hostname, port } = new URL(service.url)
-  return new Promise((resolve, reject) => {
-    const began = performance.now()
-    const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
-    const asked = request(
-      { hostname, port, localAddress, method: 'POST', path: '/v1/authenticate', headers },
-      (reply) => {
-        reply.resume().on('end', () => {
-          const took = performance.now() - began
-          if (reply.statusCode === 401) resolve(took)
-          else reject(new Error(`a login that fails was answered with ${reply.statusCode}`))
-        })
-      },
+function start(): ChildProcess {
+  const env = {
+    PATH: process.env['PATH'] ?? '',
+    HOME: process.env['HOME'] ?? '',
+    VERDICT_DATA_DIR: dataDir,
+    VERDICT_PORT: String(port),
+    VERDICT_ADMIN_KEY: ADMIN_KEY,
+    VERDICT_DRAIN_DELAY: '0',
+    LOG_LEVEL: 'fatal',
+  }
+  return spawn(process.execPath, [MAIN, 'serve'], { env, stdio: 'inherit' })
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+async function answering(): Promise<void> {
+  const answers = () =>
+    ask('GET', '/livez').then(
+      ({ status }) => status === 200,
+      () => false,
     )
-    asked.on('error', reject).end(body)
-  })
+  while (!(await answers())) await pause(100)
 }
 
-async function compare(one: string, other: string): Promise<{ one: number; other: number }> {
+async function makeAccounts(set: string): Promise<void> {
+  for (let n = 0; n < PAIRS / PAIRS_PER_NAME; n++) {
+    const body = JSON.stringify({ password: 'a horse, a battery and a staple' })
+    const { status } = await ask('PUT', `/v1/credentials/user/${nameOf(set, n * PAIRS_PER_NAME)}/password`, body)
+    if (status !== 201) throw new Error(`an account could not be made: ${status}`)
+  }
+}
+
+function nameOf(set: string, pair: number): string {
+  return `${set}-${Math.floor(pair / PAIRS_PER_NAME)}`
+}
+
+let used = 0
+
+async function report(name: string, one: string, other: string): Promise<void> {
   const took: [number[], number[]] = [[], []]
   for (let pair = 0; pair < PAIRS; pair++) {
-    if (pair % 4 === 0) await database.query('delete from login_throttles')
-    const address = nextAddress()
+    if (pair % PAIRS_PER_ADDRESS === 0) used++
+    const address = `127.${1 + (used >> 16)}.${(used >> 8) & 255}.${used & 255}`
     for (const side of pair % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
-      took[side].push(await login(side === 0 ? one : other, address))
+      took[side].push(await failedLogin(nameOf(side === 0 ? one : other, pair), address))
     }
   }
-  return { one: median(took[0]), other: median(took[1]) }
+  const [first, second] = [median(took[0]), median(took[1])]
+  const apart = ((second - first) * 1000).toFixed(0)
+  console.log(
+    `${name}: medians of ${PAIRS} pairs ${first.toFixed(3)} ms and ${second.toFixed(3)} ms, ${apart} µs apart`,
+  )
+}
+
+async function failedLogin(username: string, address: string): Promise<number> {
+  const body = JSON.stringify({ method: 'password', tenant: 'default', username, password: 'wrong, whatever it is' })
+  const { status, took } = await ask('POST', '/v1/authenticate', body, address)
+  if (status !== 401) throw new Error(`a login that fails was answered with ${status}`)
+  return took
 }
 
 function median(of: readonly number[]): number {
-  return [...of].sort((a, b) => a - b)[Math.floor(of.length / 2)] ?? Number.NaN
+  return [...of].sort((one, other) => one - other)[Math.floor(of.length / 2)] ?? Number.NaN
 }
 
-async function report(name: string, one: string, other: string): Promise<void> {
-  const medians = await compare(one, other)
-  const difference = (medians.other - medians.one) * 1000
-  const told = `${medians.one.toFixed(3)} ms and ${medians.other.toFixed(3)} ms: ${difference.toFixed(0)} µs apart`
-  process.stdout.write(`${name}: medians of ${PAIRS} pairs ${told}\n`)
-}
-
-try {
-  for (const id of ['known-one', 'known-two']) {
-    await fetch(`${service.url}/v1/credentials/user/${id}/password`, {
-      method: 'PUT',
-      headers: { authorization: `Bearer ${adminKey}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ password: PASSWORD }),
+/** One request on a connection of its own. @returns its status, and the ms that it took. */
+function ask(method: string, path: string, body = '', localAddress = '127.0.0.1') {
+  const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' }
+  const length = body === '' ? {} : { 'content-length': Buffer.byteLength(body) }
+  return new Promise<{ status: number; took: number }>((resolve, reject) => {
+    const began = performance.now()
+    const options = { host: '127.0.0.1', port, localAddress, method, path, headers: { ...headers, ...length } }
+    const asked = request({ ...options, agent: false }, (reply) => {
+      reply.resume().on('end', () => resolve({ status: reply.statusCode ?? 0, took: performance.now() - began }))
     })
-  }
-  await compare('known-one', 'known-two').then(() => undefined)
-  await report('two accounts      ', 'known-one', 'known-two')
-  await report('account and no one', 'known-one', 'nobody-at-all')
-  await report('two accounts again', 'known-two', 'known-one')
-} finally {
-  await database.end()
-  await service.close()
-  await embedded.stop()
-  await rm(dataDir, { recursive: true, force: true })
+    asked.on('error', reject).end(body)
+  })
 }
