@@ -203,6 +203,17 @@ describe('a password', () => {
     expect((await refresh(refresh_token)).status).toBe(401)
   })
 
+  test('keeps a bundle from deleting its entity', async () => {
+    const id = 'of-a-bundle'
+    const bundle = (entities: object[]) => ({ verdict: 1, entities })
+    expect((await verdict.ask('PUT /v1/bundle', { body: bundle([{ type: 'user', id }]) })).status).toBe(200)
+    await setPassword(id)
+    const refused = await verdict.ask('PUT /v1/bundle', { body: bundle([]) })
+    expect(refused.status).toBe(422)
+    expect(JSON.stringify(refused.body)).toContain('its password')
+    expect((await logIn(id)).status).toBe(200)
+  })
+
   test('that is deleted logs nobody in, and ends the sessions', async () => {
     const id = await somebody()
     const { access_token } = (await logIn(id)).body

@@ -76,7 +76,7 @@ describe('the embedded database', () => {
 
   test('is a Postgres that the owner can migrate and the service can use', async () => {
     const { url, ownerUrl } = await start(dataDir)
-    expect(await migrate(ownerUrl, EMBEDDED_SERVICE)).toEqual(['0001_foundation'])
+    expect(await migrate(ownerUrl, EMBEDDED_SERVICE)).toContain('0001_foundation')
     expect(await ask(url, 'select count(*)::int from tenants')).toEqual([0])
     await expect(ask(url, 'create table mine ()')).rejects.toMatchObject({ code: '42501' })
     expect(await ask(ownerUrl, 'select rolsuper from pg_roles where rolname = current_user')).toEqual([false])

@@ -44,7 +44,7 @@ export async function putPassword(
   const isOwn = isOneself(write, subject)
   refuse([
     ...checkRef('', subject),
-    ...passwordProblems(asked.password, [username, subject.id, tenant]),
+    ...(await passwordProblems(asked.password, [username, subject.id, tenant])),
     ...(isOwn && username !== present?.username ? [{ pointer: '/username', detail: "is an admin's to change" }] : []),
   ])
   const proof = { current_password: asked.current_password }

@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module'
 import type { Problem } from '../../failure.ts'
 
 /** Characters (code points), after normalisation. */
@@ -19,12 +18,12 @@ export function usernameKey(username: string): string {
 }
 
 /** Why a password is refused; none that says more of it than the rule that it breaks. `names` are its owner's. */
-export function passwordProblems(password: string, names: readonly string[]): Problem[] {
-  const detail = faultOf(normalPassword(password), names.map(folded))
+export async function passwordProblems(password: string, names: readonly string[]): Promise<Problem[]> {
+  const detail = await faultOf(normalPassword(password), names.map(folded))
   return detail === undefined ? [] : [{ pointer: '/password', detail }]
 }
 
-function faultOf(password: string, names: readonly string[]): string | undefined {
+async function faultOf(password: string, names: readonly string[]): Promise<string | undefined> {
   const length = [...password].length
   if (length < SHORTEST) return `is shorter than ${SHORTEST} characters`
   if (length > LONGEST) return `is longer than ${LONGEST} characters`
@@ -32,7 +31,7 @@ function faultOf(password: string, names: readonly string[]): string | undefined
   const text = folded(password)
   if (names.some((name) => isMadeOf(text, name))) return 'is the name of its owner or of the tenant'
   if (isRun(text)) return 'is a run of characters that repeat or follow each other'
-  return isCommon(text) ? 'is one of the passwords that everybody tries' : undefined
+  return (await isCommon(text)) ? 'is one of the passwords that everybody tries' : undefined
 }
 
 // What no keyboard types into a password field, and some of them cannot carry.
@@ -60,8 +59,8 @@ function isRun(text: string): boolean {
 }
 
 /** A list of common passwords is one of short ones: what is made of one by repeating it, or by a number after it, is common too. */
-function isCommon(text: string): boolean {
-  const list = commonPasswords()
+async function isCommon(text: string): Promise<boolean> {
+  const list = await commonPasswords()
   return [text, unitOf(text), stripped(text)].some((candidate) => list.has(candidate))
 }
 
@@ -76,13 +75,10 @@ function stripped(text: string): string {
   return text.replace(/^[^\p{L}]+/u, '').replace(/[^\p{L}]+$/u, '')
 }
 
-let common: ReadonlySet<string> | undefined
+let common: Promise<ReadonlySet<string>> | undefined
 
 // Read when a password is first set: 49,000 entries take some 40 ms and 5 MB, which a service without people never needs.
-function commonPasswords(): ReadonlySet<string> {
-  common ??= new Set(
-    (createRequire(import.meta.url)('@zxcvbn-ts/language-common') as typeof import('@zxcvbn-ts/language-common'))
-      .dictionary['passwords-common'],
-  )
+function commonPasswords(): Promise<ReadonlySet<string>> {
+  common ??= import('@zxcvbn-ts/language-common').then(({ dictionary }) => new Set(dictionary['passwords-common']))
   return common
 }
