@@ -24,6 +24,9 @@ const PAIRS_PER_ADDRESS = 2
 const ADMIN_KEY = `vdt_timing_${randomBytes(32).toString('base64url')}`
 const MAIN = new URL('../../dist/main.js', import.meta.url).pathname
 
+/** Addresses that came. */
+let used = 0
+
 const dataDir = await mkdtemp(join(tmpdir(), 'verdict-timing-'))
 const port = await freePort()
 const child = start()
@@ -80,8 +83,6 @@ async function makeAccounts(set: string): Promise<void> {
 function nameOf(set: string, pair: number): string {
   return `${set}-${Math.floor(pair / PAIRS_PER_NAME)}`
 }
-
-let used = 0
 
 async function report(name: string, one: string, other: string): Promise<void> {
   const took: [number[], number[]] = [[], []]
