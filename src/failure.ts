@@ -20,6 +20,8 @@ export const FAILURE_CODES = [
   'stale',
   'revision_not_reached',
   'shutting_down',
+  'throttled',
+  'busy',
   'unsafe_configuration',
   'internal',
 ] as const

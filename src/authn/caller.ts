@@ -10,6 +10,8 @@ export interface Caller {
   readonly key_id: string | null
   /** Built-in roles that the credential itself holds; null: what the subject holds at the moment of use. */
   readonly key_roles: readonly string[] | null
+  /** The session that its access token belongs to; null: it has none. */
+  readonly session_id: string | null
   /** The trusted issuer by whose word the caller is who it is. */
   readonly issuer: IssuerGrant | null
 }

@@ -5,6 +5,7 @@ import * as authenticate from './authenticate.ts'
 import * as authorize from './authorize.ts'
 import * as bundle from './bundle.ts'
 import type { RouteConfig } from './common.ts'
+import * as credentials from './credentials.ts'
 import * as entities from './entities.ts'
 import * as explain from './explain.ts'
 import * as issuers from './issuers.ts'
@@ -26,6 +27,7 @@ export const ROUTES: readonly Route[] = [
   authorize.authorize,
   explain.explain,
   authenticate.authenticate,
+  authenticate.revoke,
   authenticate.me,
   authenticate.jwks,
   types.listTypes,
@@ -78,6 +80,11 @@ export const ROUTES: readonly Route[] = [
   issuers.getIssuer,
   issuers.putIssuer,
   issuers.deleteIssuer,
+  credentials.putPassword,
+  credentials.deletePassword,
+  credentials.putTotp,
+  credentials.deleteTotp,
+  credentials.deleteSessions,
   tenants.listTenants,
   tenants.createTenant,
   tenants.getTenant,

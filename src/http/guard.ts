@@ -131,7 +131,8 @@ function judge(
   const decide = () => {
     if (tenant.status === 'suspended' && suspended !== 'answers') return SUSPENDED
     if (acting !== undefined && !mayActHere) return NO_OPERATOR
-    return permission === OWN ? ownDecision(subject) : pdp.permit(subject, roles, permission)
+    if (permission === OWN || isAboutItself(request, caller)) return ownDecision(subject)
+    return pdp.permit(subject, roles, permission)
   }
   const decision = decide()
   return {
@@ -142,6 +143,16 @@ function judge(
     audit_mode: tenant.index.settings.audit_mode,
     refusal: decision.decision ? undefined : decision,
   }
+}
+
+/**
+ * Whoever is logged in may do some things to itself. Only in a session: who holds a key of somebody's is not that
+ * person, and a key that holds less than its subject must not make a password that holds more.
+ */
+function isAboutItself(request: FastifyRequest, { session_id, subject }: Caller): boolean {
+  if (request.routeOptions.config.own !== true || session_id === null) return false
+  const { type, id } = request.params as Record<string, unknown>
+  return type === subject.type && id === subject.id
 }
 
 const NOTHING = { rules: [], obligations: [] } as const

@@ -25,6 +25,8 @@ const STATUS = {
   stale: 503,
   revision_not_reached: 503,
   shutting_down: 503,
+  throttled: 429,
+  busy: 503,
   unsafe_configuration: 500,
   internal: 500,
 } satisfies Record<FailureCode, number>
@@ -50,6 +52,8 @@ const TITLES = {
   stale: 'The policy in memory is too old',
   revision_not_reached: 'The revision has not arrived yet',
   shutting_down: 'Shutting down',
+  throttled: 'Too many attempts',
+  busy: 'Too much to do at once',
   unsafe_configuration: 'Unsafe configuration',
   internal: 'Internal error',
 } satisfies Record<FailureCode, string>
@@ -168,7 +172,10 @@ const WHERE: Readonly<Record<string, string>> = {
 
 /** Points at the member that is wrong or missing, not at the object that it would stand in. */
 export function located(error: FastifySchemaValidationError, where: string): Problem {
-  const member = error.params['missingProperty'] ?? error.params['additionalProperty'] ?? error.params['tag']
+  const member =
+    error.keyword === 'discriminator'
+      ? error.params['tag']
+      : (error.params['missingProperty'] ?? error.params['additionalProperty'])
   const pointer = typeof member === 'string' ? `${error.instancePath}/${escapePointer(member)}` : error.instancePath
   const place = where === 'body' ? '' : `${WHERE[where] ?? where}: `
   return { pointer, detail: `${place}${detailOf(error)}` }
@@ -182,6 +189,8 @@ function detailOf(error: FastifySchemaValidationError): string {
       return 'does not stand beside the others'
     case 'additionalProperties':
       return 'is not a member that is known here'
+    case 'discriminator':
+      return error.params['error'] === 'tag' ? 'is required' : 'is none of those that are known here'
     default:
       return error.message ?? 'is not valid'
   }

@@ -15,6 +15,8 @@ declare module 'fastify' {
     permission?: RouteConfig['permission']
     acting?: boolean
     unaudited?: true
+    own?: true
+    body?: 'optional'
     suspended?: 'answers'
   }
 }
@@ -70,12 +72,13 @@ export async function createServer({ logger, metrics, isClosing }: ServerOptions
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     // Ajv's usual leniency rewrites what came in (null → "", 5 → "5"): in a PDP that confuses identities.
     ajv: {
+      // What else a body with a `discriminator` does not fit is said of the one that it chose.
       customOptions: {
+        discriminator: true,
         coerceTypes: false,
         useDefaults: false,
         removeAdditional: false,
         allErrors: false,
-        discriminator: true,
       },
     },
   }).withTypeProvider<RequestTypes>()

@@ -36,6 +36,7 @@ export type PdpType =
   | 'pdp:change'
   | 'pdp:api_key'
   | 'pdp:issuer'
+  | 'pdp:credential'
   | 'pdp:audit'
   | 'pdp:caller'
 
@@ -71,6 +72,7 @@ const admin: Grants = {
   'pdp:settings': READ_WRITE,
   'pdp:api_key': READ_WRITE,
   'pdp:issuer': READ_WRITE,
+  'pdp:credential': ['pdp:write'],
 }
 const operator: Grants = { 'pdp:tenant': READ_WRITE }
 const actingOperator: Grants = {

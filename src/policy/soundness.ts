@@ -9,6 +9,7 @@ import {
   Role,
   Rule,
   Settings,
+  SHORTEST_SESSION_S,
   STRICTEST_REDACTION,
 } from './model.ts'
 import { idPatternFault } from './pattern.ts'
@@ -205,6 +206,8 @@ const CLOSED: Required<Settings> = {
   attribute_precedence: 'stored',
   audit_mode: 'commit',
   rules_in_answers: false,
+  session_idle_seconds: SHORTEST_SESSION_S,
+  session_lifetime_seconds: SHORTEST_SESSION_S,
   levels: [],
   redaction: STRICTEST_REDACTION,
 }
@@ -218,6 +221,10 @@ export function soundSettings(stored: Settings | null): SoundSettings {
       read('attribute_precedence', CLOSED.attribute_precedence) ?? DEFAULT_SETTINGS.attribute_precedence,
     audit_mode: read('audit_mode', CLOSED.audit_mode) ?? DEFAULT_SETTINGS.audit_mode,
     rules_in_answers: read('rules_in_answers', CLOSED.rules_in_answers) ?? DEFAULT_SETTINGS.rules_in_answers,
+    session_idle_seconds:
+      read('session_idle_seconds', CLOSED.session_idle_seconds) ?? DEFAULT_SETTINGS.session_idle_seconds,
+    session_lifetime_seconds:
+      read('session_lifetime_seconds', CLOSED.session_lifetime_seconds) ?? DEFAULT_SETTINGS.session_lifetime_seconds,
     levels: read('levels', CLOSED.levels) ?? DEFAULT_SETTINGS.levels,
     redaction: read('redaction', CLOSED.redaction) ?? DEFAULT_SETTINGS.redaction,
   }

@@ -125,6 +125,8 @@ export class Draft implements RevisionId {
     const { kind } = change
     if (kind === 'entity' || kind === 'assignment') this.#entities(change)
     else if (kind === 'api_key' || kind === 'issuer' || kind === 'tenant') this.others.push({ change, revision })
+    // Who has which credential is asked of the database at each login.
+    else if (kind === 'credential') return
     else if (this.index === undefined) this.policy.push(change)
     else this.index.apply(change)
   }

@@ -66,6 +66,27 @@ export interface Database {
   }
   audit_keys: { name: string; id: string; public_key: Buffer; sealed: Buffer; created_at: GeneratedInstant }
   audit_pruned: AuditPrunedTable
+  passwords: PasswordTable
+  totps: TotpTable
+  recovery_codes: SubjectColumns & { sha256: Buffer; used_at: NullableInstant }
+  sessions: SessionTable
+  refresh_tokens: {
+    tenant_id: string
+    sha256: Buffer
+    session_id: string
+    created_at: GeneratedInstant
+    used_at: NullableInstant
+  }
+  revoked_tokens: { id: string; xid: Generated<string>; expires_at: GeneratedInstant }
+  login_throttles: {
+    key: Buffer
+    failures: Generated<number>
+    locks: Generated<number>
+    locked_until: NullableInstant
+    admitted: string | null
+    known_until: NullableInstant
+    updated_at: GeneratedInstant
+  }
 }
 
 /** The logs that a checkpoint tells of: all, or what changed. A root is in base64. */
@@ -141,6 +162,39 @@ interface ApiKeyTable {
   version: Generated<number>
   created_at: GeneratedInstant
   updated_at: GeneratedInstant
+}
+
+interface SubjectColumns {
+  tenant_id: string
+  subject_type: string
+  subject_id: string
+}
+
+interface CredentialColumns extends SubjectColumns {
+  version: number
+  created_at: GeneratedInstant
+  updated_at: GeneratedInstant
+}
+
+interface PasswordTable extends CredentialColumns {
+  username: string
+  username_key: string
+  hash: string
+}
+
+interface TotpTable extends CredentialColumns {
+  sealed: Buffer | null
+  pending: Buffer | null
+  last_step: Generated<number>
+}
+
+interface SessionTable extends SubjectColumns {
+  id: string
+  method: string
+  created_at: GeneratedInstant
+  used_at: GeneratedInstant
+  expires_at: GeneratedInstant
+  revoked_at: NullableInstant
 }
 
 interface PolicyChangeTable {

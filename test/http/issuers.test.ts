@@ -248,6 +248,21 @@ describe('a token at /v1/authenticate', () => {
     expect([answer.status, pointersOf(answer)]).toEqual([400, [pointer]])
   })
 
+  test('gives access tokens that end one by one, and give no other ones', async () => {
+    const [one, other] = [(await signIn(corp.token())).body, (await signIn(corp.token())).body]
+    const again = { method: 'api_key', api_key: one.access_token }
+    expect([400, 401]).toContain((await verdict.ask('POST /v1/authenticate', { key: null, body: again })).status)
+    expect((await verdict.ask('POST /v1/authenticate/revoke', { key: one.access_token })).status).toBe(204)
+    expect([(await me(one.access_token)).status, (await me(other.access_token)).status]).toEqual([401, 200])
+  })
+
+  test('lets nobody set the password of whom it names', async () => {
+    const { access_token } = (await signIn(corp.token({ sub: 'pete' }))).body
+    const body = { password: 'a horse, a battery and a staple' }
+    const set = await verdict.ask('PUT /v1/credentials/user/pete/password', { key: access_token, body })
+    expect(set.status).toBe(403)
+  })
+
   test('of a disabled subject is refused, and its access token holds nothing any more', async () => {
     const { body } = await signIn(corp.token({ sub: 'dora', groups: ['audit'] }))
     expect((await verdict.ask('GET /v1/audit', { key: body.access_token })).status).toBe(200)

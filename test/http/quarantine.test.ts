@@ -144,6 +144,15 @@ test('an issuer that cannot be read is not trusted, and says why; what refers to
   expect(await read('/v1/issuers/corp')).not.toHaveProperty('quarantined')
 })
 
+test("settings of which a session's length cannot be read end sessions as soon as any do", async () => {
+  await spoil('settings', '', { session_idle_seconds: 'long', session_lifetime_seconds: 7_200 })
+  await restart()
+  const settings = await read('/v1/settings')
+  expect(settings).toMatchObject({ session_idle_seconds: 900, session_lifetime_seconds: 7_200 })
+  expect(settings.quarantined).toMatch('/session_idle_seconds')
+  await verdict.ask('PUT /v1/settings', { body: {} })
+})
+
 test('a cycle of roles is told of each of them', async () => {
   await verdict.ask('PUT /v1/roles/s', { body: { inherits: ['r'] } })
   await spoil('roles', 'r', { name: 'r', inherits: ['s'] })

@@ -5,6 +5,7 @@ import {
   assignmentsAroundAny,
   assignmentsOfTypes,
   childrenStaying,
+  credentialsOfAny,
   type EntityUse,
   entitiesOfTypes,
   keysOfAny,
@@ -150,10 +151,12 @@ async function outsideUsers(
   const rules = sections.rules === undefined ? await ownersNamingAny(trx, tenant, slice, 'rule', LIMIT) : []
   const roles = sections.roles === undefined ? await ownersNamingAny(trx, tenant, slice, 'role', LIMIT) : []
   const keys = await keysOfAny(trx, tenant, slice, LIMIT)
+  const credentials = await credentialsOfAny(trx, tenant, slice, LIMIT)
   return [
     ...rules.map(({ target, user }) => ({ target, user: `rule ${user}` })),
     ...roles.map(({ target, user }) => ({ target, user: `role ${user}` })),
     ...keys.map(({ target, user }) => ({ target, user: `API key ${user}` })),
+    ...credentials.map(({ target, user }) => ({ target, user: `its ${user}` })),
   ]
 }
 
