@@ -8,6 +8,9 @@ interface Bench {
 
 /** `npm run bench -- <name> […] [--json]`; `report` makes `docs/benchmarks.md` of what the others found. */
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
+  'audit-export': () => import('./audit/export.ts'),
+  'audit-http': () => import('./audit/http.ts'),
+  'audit-rows': () => import('./audit/rows.ts'),
   conditions: () => import('./conditions.ts'),
   decide: () => import('./decide/run.ts'),
   http: () => import('./http.ts'),

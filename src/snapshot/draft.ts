@@ -3,12 +3,13 @@ import { PolicyIndex } from '../policy/policy-index.ts'
 import type { Divergence } from './follower.ts'
 import type { Slices } from './slices.ts'
 import type { DatedChange, LoggedChange, RevisionId, Source, StoredDocument } from './source.ts'
+import { weightOf } from './weight.ts'
 
 /** What drafts are made with. */
 export interface Workshop {
   readonly source: Source
   readonly slices: Slices
-  /** As many changes of one revision are made within one turn of the event loop. */
+  /** As many changes of one revision are made within one turn of the event loop, or fewer that take as long. */
   readonly inPlace: number
 }
 
@@ -23,6 +24,9 @@ export interface DraftOf extends RevisionId {
 /** A draft was given up, since nobody needs it any more. */
 export class Moot extends Error {}
 
+/** The log has something that cannot be taken over. */
+export class Unreadable extends Error {}
+
 /**
  * A tenant as it is about to be, made in slices beside whatever decides now: one that is being loaded, or the next state
  * of one that has a big revision before it. Nobody sees it before it is finished; if that fails, nothing is left of it.
@@ -35,6 +39,7 @@ export class Draft implements RevisionId {
   index: PolicyIndex | undefined
   /** Few changes of policy. */
   policy: LoggedChange[] = []
+  #weight = 0
   /** Changes of what is neither policy nor an entity. */
   readonly others: DatedChange[] = []
   readonly #entities: (change: PolicyChange) => void
@@ -100,7 +105,7 @@ export class Draft implements RevisionId {
         await this.pause()
       }
       // More policy than one turn takes: then the index is made anew, from the tables.
-      isReadAnew ||= this.policy.length > inPlace
+      isReadAnew ||= this.#weight > inPlace
       if (isReadAnew) this.policy = []
       place = next
     }
@@ -121,14 +126,24 @@ export class Draft implements RevisionId {
     this.revision_id = revision_id
   }
 
+  #takeEntity(change: LoggedChange): void {
+    try {
+      this.#entities(change)
+    } catch (cause) {
+      throw new Unreadable('the log cannot be read', { cause })
+    }
+  }
+
   #take(change: LoggedChange, revision: number): void {
     const { kind } = change
-    if (kind === 'entity' || kind === 'assignment') this.#entities(change)
+    if (kind === 'entity' || kind === 'assignment') this.#takeEntity(change)
     else if (kind === 'api_key' || kind === 'issuer' || kind === 'tenant') this.others.push({ change, revision })
     // Who has which credential is asked of the database at each login.
     else if (kind === 'credential') return
-    else if (this.index === undefined) this.policy.push(change)
-    else this.index.apply(change)
+    else if (this.index === undefined) {
+      this.policy.push(change)
+      this.#weight += weightOf(change)
+    } else this.index.apply(change)
   }
 }
 

@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache'
 import { Failure } from '../failure.ts'
 import type { Fault as QuarantineFault } from '../policy/quarantine.ts'
 import { within } from './deadline.ts'
-import { Draft, Moot, type Workshop } from './draft.ts'
+import { Draft, Moot, Unreadable, type Workshop } from './draft.ts'
 import type { EntityCache } from './entity-cache.ts'
 import { type Divergence, type Followed, Follower } from './follower.ts'
 import { Overlay } from './overlay.ts'
@@ -156,6 +156,8 @@ export class Tenants implements Followed {
       await draft.pause()
     } catch (error) {
       if (error instanceof Moot) return
+      // It would fail again each time that it is tried.
+      if (error instanceof Unreadable) this.diverged(tenant, 'unreadable', big)
       throw error
     }
     const tidy = this.#succeed(tenant, draft, overlay)

@@ -70,6 +70,8 @@ const CALLS: Readonly<Record<string, () => Promise<Call>>> = {
   putTotp: async () => ({ path: (await password()).replace('password', 'totp') }),
   deleteTotp: async () => ({ path: await totp() }),
   deleteSessions: async () => ({ path: `/v1/credentials/user/${name()}/sessions` }),
+  getAuditProof: async () => ({ path: await proof() }),
+  getAuditConsistency: async () => ({ path: `/v1/audit/checkpoints/consistency?${await sizes()}` }),
   createTenant: async () => ({ path: '/v1/tenants', body: { id: name(), name: 'T' } }),
   getTenant: async () => ({ path: await tenant() }),
   patchTenant: async () => ({ path: await tenant(), body: { name: 'Other' } }),
@@ -126,6 +128,26 @@ async function assignment() {
 
 async function tenant(): Promise<string> {
   return `/v1/tenants/${(await made('/v1/tenants', { id: name(), name: 'T' }, verdict.rootKey)).id}`
+}
+
+/** Of a record that a checkpoint covers by now. */
+async function proof(): Promise<string> {
+  const { items } = (await verdict.ask('GET /v1/audit?limit=1')).body
+  const path = `/v1/audit/${items[0].id}/proof`
+  await eventually(
+    () => verdict.ask(`GET ${path}`),
+    ({ status }) => status === 200,
+  )
+  return path
+}
+
+async function sizes(): Promise<string> {
+  const { body } = await eventually(
+    () => verdict.ask('GET /v1/audit/checkpoints?limit=1'),
+    (answer) => answer.body.items.length > 0,
+  )
+  const [{ writer, size }] = body.items
+  return new URLSearchParams({ writer, from_size: '1', to_size: String(size) }).toString()
 }
 
 async function successOf({ method, url, schema }: Route): Promise<Call> {
