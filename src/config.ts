@@ -1,6 +1,7 @@
 import { parseApiKey } from './authn/api-key.ts'
 import { Environment, type Variable } from './config/environment.ts'
 import { Failure } from './failure.ts'
+import { type Network, parseNetwork } from './outgoing/addresses.ts'
 import { LOG_LEVELS, type LogLevel } from './telemetry/logger.ts'
 
 export interface Config {
@@ -30,6 +31,9 @@ export interface Config {
   readonly entityCache: number
   readonly workers: 1
   readonly drainDelayMs: number
+  /** Private networks to which requests to URLs may go that tenants have named. */
+  readonly outgoingAllow: readonly Network[]
+  readonly outgoingHttp: 'off' | 'loopback'
   readonly logLevel: LogLevel
 }
 
@@ -113,6 +117,15 @@ export const VARIABLES = [
     default: '3',
     description: 'seconds to go on accepting requests after SIGTERM; 0 without a balancer',
   },
+  {
+    name: 'VERDICT_OUTGOING_ALLOW',
+    description: 'private networks in which trusted issuers may be, as 10.1.0.0/16,fd12::/16; absent: none',
+  },
+  {
+    name: 'VERDICT_OUTGOING_HTTP',
+    default: 'off',
+    description: 'loopback: an issuer on this machine may speak plain http, for development',
+  },
   { name: 'LOG_LEVEL', default: 'info', description: LOG_LEVELS.join(', ') },
 ] as const satisfies readonly Variable[]
 
@@ -141,6 +154,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     entityCache: read.integer('VERDICT_ENTITY_CACHE', 1, 100_000_000),
     workers: 1,
     drainDelayMs: read.seconds('VERDICT_DRAIN_DELAY', 0, 8),
+    outgoingAllow: readNetworks(read, 'VERDICT_OUTGOING_ALLOW'),
+    outgoingHttp: read.oneOf('VERDICT_OUTGOING_HTTP', ['off', 'loopback']),
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS),
   }
   if (read.integer('VERDICT_WORKERS', 1, 1024) !== 1) read.complain('VERDICT_WORKERS', 'only 1 is supported for now')
@@ -314,6 +329,15 @@ function readMasterKey(read: Environment): Buffer | undefined {
     read.complain('VERDICT_MASTER_KEY', 'is a sample: make one with: openssl rand -base64 32')
   }
   return key
+}
+
+function readNetworks(read: Environment, name: string): Network[] {
+  const texts = (read.optional(name) ?? '').split(',').map((text) => text.trim())
+  return texts.filter(Boolean).flatMap((text) => {
+    const network = parseNetwork(text)
+    if (network === undefined) read.complain(name, `holds what is no network, as 10.1.0.0/16 is: ${text}`)
+    return network ?? []
+  })
 }
 
 function readPreset(read: Environment, embedded: boolean): string | undefined {

@@ -2,6 +2,7 @@
 const SOAKS: Readonly<Record<string, () => Promise<{ run(args: readonly string[]): Promise<void> }>>> = {
   decide: () => import('./decide.ts'),
   kill: () => import('./kill.ts'),
+  'login-timing': () => import('./login-timing.ts'),
   postgres: () => import('./postgres.ts'),
 }
 

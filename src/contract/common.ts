@@ -12,6 +12,10 @@ export interface RouteConfig {
   readonly acting?: boolean
   /** A call of it leaves no record: it tells what anybody may know, and nothing of a tenant. */
   readonly unaudited?: true
+  /** Whoever is logged in may call it for itself: the path names its `type` and `id`. */
+  readonly own?: true
+  /** The body may be left out: it is then `{}`. */
+  readonly body?: 'optional'
   /** A suspended tenant's callers get an answer (a deny) instead of a 403. */
   readonly suspended?: 'answers'
 }
@@ -47,6 +51,7 @@ const PROBLEM_TITLES = {
   413: 'The body is larger than this route takes; the limit is in the message',
   415: 'The body is in a format that this route does not take',
   422: 'The request is well-formed and cannot be carried out',
+  429: 'Too many attempts; Retry-After says when to try again',
   503: 'Verdict cannot do this now; nothing was decided or written',
 } as const
 type ProblemStatus = keyof typeof PROBLEM_TITLES

@@ -35,6 +35,8 @@ export type PdpType =
   | 'pdp:bundle'
   | 'pdp:change'
   | 'pdp:api_key'
+  | 'pdp:issuer'
+  | 'pdp:credential'
   | 'pdp:audit'
   | 'pdp:caller'
 
@@ -69,6 +71,8 @@ const admin: Grants = {
   'pdp:decision': ['pdp:decide', 'pdp:explain'],
   'pdp:settings': READ_WRITE,
   'pdp:api_key': READ_WRITE,
+  'pdp:issuer': READ_WRITE,
+  'pdp:credential': ['pdp:write'],
 }
 const operator: Grants = { 'pdp:tenant': READ_WRITE }
 const actingOperator: Grants = {

@@ -2,7 +2,7 @@ import type { PolicyChange } from '../policy/change.ts'
 import { PolicyIndex } from '../policy/policy-index.ts'
 import type { Divergence } from './follower.ts'
 import type { Slices } from './slices.ts'
-import type { LoggedChange, RevisionId, Source, StoredDocument } from './source.ts'
+import type { DatedChange, LoggedChange, RevisionId, Source, StoredDocument } from './source.ts'
 import { weightOf } from './weight.ts'
 
 /** What drafts are made with. */
@@ -41,7 +41,7 @@ export class Draft implements RevisionId {
   policy: LoggedChange[] = []
   #weight = 0
   /** Changes of what is neither policy nor an entity. */
-  readonly others: LoggedChange[] = []
+  readonly others: DatedChange[] = []
   readonly #entities: (change: PolicyChange) => void
   readonly #isMoot: () => boolean
   readonly #workshop: Workshop
@@ -82,7 +82,7 @@ export class Draft implements RevisionId {
       for (const { changes, ...next } of revisions) {
         if (next.revision !== this.revision + 1) return 'gap'
         for (const change of changes) {
-          this.#take(change)
+          this.#take(change, next.revision)
           await this.pause()
         }
         this.#reach(next)
@@ -101,7 +101,7 @@ export class Draft implements RevisionId {
     for (let place: number | null = 0; place !== null; ) {
       const { changes, next } = await source.changesOf(this.id, big.revision, place, !isReadAnew)
       for (const change of changes) {
-        this.#take(change)
+        this.#take(change, big.revision)
         await this.pause()
       }
       // More policy than one turn takes: then the index is made anew, from the tables.
@@ -134,10 +134,12 @@ export class Draft implements RevisionId {
     }
   }
 
-  #take(change: LoggedChange): void {
+  #take(change: LoggedChange, revision: number): void {
     const { kind } = change
     if (kind === 'entity' || kind === 'assignment') this.#takeEntity(change)
-    else if (kind === 'api_key' || kind === 'tenant') this.others.push(change)
+    else if (kind === 'api_key' || kind === 'issuer' || kind === 'tenant') this.others.push({ change, revision })
+    // Who has which credential is asked of the database at each login.
+    else if (kind === 'credential') return
     else if (this.index === undefined) {
       this.policy.push(change)
       this.#weight += weightOf(change)

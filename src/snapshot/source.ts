@@ -1,6 +1,7 @@
 import type { ApiKey } from '../authn/api-key.ts'
 import type { ApiKeyFacts, PolicyChange } from '../policy/change.ts'
 import type { EntityNode } from '../policy/entity-graph.ts'
+import type { Issuer } from '../policy/issuer.ts'
 import type { EntityRef } from '../policy/model.ts'
 
 export type { ApiKey } from '../authn/api-key.ts'
@@ -16,6 +17,7 @@ export interface Source {
   /** Its settings, types, policies, roles and rules, in parts, in an order in which what is named mostly comes first. */
   policy(tenant: string): AsyncIterable<readonly StoredDocument[]>
   apiKeys(tenant: string): Promise<readonly ApiKey[]>
+  issuers(tenant: string): Promise<readonly LoadedIssuer[]>
   /** Whether its entities and their assignments are at most `room`. */
   fits(tenant: string, room: number): Promise<boolean>
   /** All its entities, and whoever has an assignment, stored or not, in parts. */
@@ -62,6 +64,13 @@ export interface TenantRevision extends RevisionId {
   readonly status: TenantStatus
 }
 
+/** A trusted issuer as it is stored, and the revision that wrote it. */
+export interface LoadedIssuer {
+  readonly name: string
+  readonly document: Issuer
+  readonly version: number
+}
+
 export interface LoadedEntities extends RevisionId {
   readonly nodes: readonly EntityNode[]
 }
@@ -90,6 +99,12 @@ export interface Revision extends RevisionId {
  * assignments only.
  */
 export type LoggedChange = PolicyChange & { readonly secret_sha256?: Buffer | null }
+
+/** A change, and the revision that made it. */
+export interface DatedChange {
+  readonly change: LoggedChange
+  readonly revision: number
+}
 
 /** A key as it is held in memory, of what the log or a table says of it. */
 export function apiKey(tenant: string, facts: ApiKeyFacts, secret_sha256: Buffer): ApiKey {

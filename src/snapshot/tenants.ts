@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import { Failure } from '../failure.ts'
-import type { Quarantined } from '../policy/quarantine.ts'
+import type { Fault as QuarantineFault } from '../policy/quarantine.ts'
 import { within } from './deadline.ts'
 import { Draft, Moot, Unreadable, type Workshop } from './draft.ts'
 import type { EntityCache } from './entity-cache.ts'
@@ -19,13 +19,7 @@ export interface Mismatch {
   readonly found: RevisionId | undefined
 }
 
-/** A document that is not what it should be. */
-export interface Fault {
-  readonly tenant: string
-  readonly kind: Quarantined
-  readonly name: string
-  readonly reason: string
-}
+export type Fault = QuarantineFault & { readonly tenant: string }
 
 export interface TenantsOptions {
   readonly workshop: Workshop
@@ -184,7 +178,7 @@ export class Tenants implements Followed {
     try {
       const tidy = tenant.succeed(draft, overlay)
       this.#applied += draft.revision - before
-      this.#tell(draft.others)
+      this.#tell(draft.others.map(({ change }) => change))
       this.#tellFaults(tenant)
       return tidy
     } catch (error) {
@@ -279,19 +273,20 @@ export class Tenants implements Followed {
     }
   }
 
-  #tellFault({ id, index }: TenantSnapshot, { kind, key }: LoggedChange): void {
+  #tellFault(tenant: TenantSnapshot, { kind, key }: LoggedChange): void {
     if (kind === 'entity' || kind === 'assignment' || kind === 'api_key' || kind === 'tenant') return
+    if (kind === 'credential') return
     const name = kind === 'settings' ? '' : key.name
-    const reason = index.faultOf(kind, name)
-    if (reason !== undefined) this.#options.onFault({ tenant: id, kind, name, reason })
+    const reason = tenant.faultOf(kind, name)
+    if (reason !== undefined) this.#options.onFault({ tenant: tenant.id, kind, name, reason })
   }
 
   // Somebody has to look at them in any case, and finds the others where these are.
-  #tellFaults({ id, index }: TenantSnapshot): void {
+  #tellFaults(tenant: TenantSnapshot): void {
     let count = 0
-    for (const fault of index.faults()) {
+    for (const fault of tenant.faults()) {
       if (count++ === FAULTS_TOLD) return
-      this.#options.onFault({ tenant: id, ...fault })
+      this.#options.onFault({ tenant: tenant.id, ...fault })
     }
   }
 

@@ -6,6 +6,7 @@ import type {
   ChangesAfter,
   ChangesOf,
   LoadedEntities,
+  LoadedIssuer,
   LoggedChange,
   Revision,
   RevisionId,
@@ -28,6 +29,7 @@ export function snapshotSource(db: Kysely<Database>): Source {
     standing: async (tenant) => (await revisions(db, [tenant]))[0],
     policy: (tenant) => readPolicy(db, tenant, paged),
     apiKeys: (tenant) => apiKeys(db, tenant),
+    issuers: (tenant) => issuers(db, tenant),
     fits: (tenant, room) => fits(db, tenant, room, paged),
     entities: (tenant) => readEntities(db, tenant, paged),
     loadEntities: (tenant, refs) => loadEntities(db, tenant, refs),
@@ -53,6 +55,14 @@ async function apiKeys(db: Kysely<Database>, tenant: string): Promise<ApiKey[]> 
     secret_sha256,
     expires_at: expires_at === null ? null : expires_at.getTime(),
   }))
+}
+
+async function issuers(db: Kysely<Database>, tenant: string): Promise<LoadedIssuer[]> {
+  return await db
+    .selectFrom('issuers')
+    .select(['name', 'body as document', 'version'])
+    .where('tenant_id', '=', tenant)
+    .execute()
 }
 
 /** One statement, so that the facts and the revision are of one moment. */
@@ -128,7 +138,7 @@ async function changesOf(
   policy: boolean,
 ): Promise<ChangesOf> {
   const end = place + (policy ? CHANGES_IN_A_PAGE : CHANGES_PASSED_OVER)
-  const kinds = policy ? sql`true` : sql`c.kind in ('entity', 'assignment', 'api_key', 'tenant')`
+  const kinds = policy ? sql`true` : sql`c.kind in ('entity', 'assignment', 'api_key', 'issuer', 'tenant')`
   const { rows } = await sql<LoggedChange>`
     select ${changeColumns} from ${changes}
     where c.tenant_id = ${tenant} and c.revision = ${revision}::bigint

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { decide } from '../../src/policy/decide.ts'
 import { factsFor, loadBundle } from '../../src/policy/in-memory.ts'
 import type { AccessRequest, Bundle } from '../../src/policy/model.ts'
-import type { Quarantined } from '../../src/policy/quarantine.ts'
 import { created } from '../../src/snapshot/draft.ts'
+import type { StoredDocument } from '../../src/snapshot/source.ts'
 
 const NOW = Date.parse('2030-01-01T00:00:00Z')
 const ANN = { type: 'user', id: 'ann' }
@@ -16,7 +16,7 @@ const deny = { name: 'no', effect: 'deny' as const, ...any }
 interface Spoiled {
   /** What is denied while everything can be read, and must be after. */
   readonly policy: Omit<Bundle, 'verdict'>
-  readonly kind: Quarantined
+  readonly kind: StoredDocument['kind']
   readonly name: string
   readonly document: unknown
   readonly request?: Partial<AccessRequest>

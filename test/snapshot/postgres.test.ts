@@ -11,7 +11,20 @@ import { deleteEntity, putEntities } from '../../src/store/entities.ts'
 import { rules } from '../../src/store/rules.ts'
 import { snapshotSource } from '../../src/store/snapshot.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
-import { assigned, assignment, doc, entity, group, key, noAssignment, noEntity, noKey, over, user } from './support.ts'
+import {
+  assigned,
+  assignment,
+  doc,
+  entity,
+  group,
+  key,
+  noAssignment,
+  noEntity,
+  noKey,
+  over,
+  rule,
+  user,
+} from './support.ts'
 
 let database: FreshDatabase
 beforeAll(async () => {
@@ -145,6 +158,15 @@ test('the log comes in whole revisions, with what names the one before', async (
   expect(last.revisions).toMatchObject([{ revision: 3, changes: [{ kind: 'entity', operation: 'create' }] }])
   const [now] = await revisions([tenant, 'none'])
   expect(now).toEqual({ id: tenant, status: 'active', revision: 3, revision_id: last.revisions[0]?.revision_id })
+})
+
+test('of a revision, the changes that no index takes can be had without the others', async () => {
+  const tenant = await newTenant()
+  const issuer: PolicyChange = { kind: 'issuer', key: { name: 'corp' }, operation: 'delete', before: null, after: null }
+  const whole = { policy: 'default', enabled: true }
+  await write(tenant, rule('first', whole), entity(doc('1')), issuer, rule('last', whole))
+  const { changes } = await source().changesOf(tenant, 1, 0, false)
+  expect(changes.map(({ kind }) => kind)).toEqual(['entity', 'issuer'])
 })
 
 test('a key is known by its hash, which the log does not hold', async () => {

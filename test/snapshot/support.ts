@@ -9,6 +9,7 @@ import { Snapshots, type SnapshotsOptions } from '../../src/snapshot/snapshots.t
 import {
   type ApiKey,
   apiKey,
+  type LoadedIssuer,
   type LoggedChange,
   type Revision,
   type Source,
@@ -143,6 +144,7 @@ export class FakeDatabase implements Source {
     standing: 0,
     policy: 0,
     apiKeys: 0,
+    issuers: 0,
     fits: 0,
     entities: 0,
     loadEntities: 0,
@@ -185,6 +187,20 @@ export class FakeDatabase implements Source {
 
   apiKeys(id: string) {
     return this.#run('apiKeys', () => this.tenant(id).keys())
+  }
+
+  issuers(id: string) {
+    return this.#run('issuers', () => {
+      const issuers = new Map<string, LoadedIssuer>()
+      for (const { revision, changes } of this.tenant(id).log) {
+        for (const { kind, key, after } of changes) {
+          if (kind !== 'issuer') continue
+          if (after === null) issuers.delete(key.name)
+          else issuers.set(key.name, { name: key.name, document: after, version: revision })
+        }
+      }
+      return [...issuers.values()]
+    })
   }
 
   fits(id: string, room: number) {
