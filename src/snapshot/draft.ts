@@ -87,31 +87,33 @@ export class Draft implements RevisionId {
         }
         this.#reach(next)
       }
-      if (big !== null && revisions.length === 0 && !(await this.takeBig(big))) return 'gap'
+      const divergence = big === null || revisions.length > 0 ? undefined : await this.takeBig(big)
+      if (divergence !== undefined) return divergence
     }
     if (this.revision > to.revision) return 'behind'
     return this.revision_id === to.revision_id ? undefined : 'other_revision'
   }
 
-  /** Takes a revision of any size. False: it is not the next one. */
-  async takeBig(big: RevisionId): Promise<boolean> {
-    if (big.revision !== this.revision + 1) return false
+  /** Takes a revision of any size, or says in what the log is not this draft's. */
+  async takeBig(big: RevisionId): Promise<Divergence | undefined> {
+    if (big.revision !== this.revision + 1) return 'gap'
     const { source, inPlace } = this.#workshop
     let isReadAnew = false
     for (let place: number | null = 0; place !== null; ) {
-      const { changes, next } = await source.changesOf(this.id, big.revision, place, !isReadAnew)
-      for (const change of changes) {
+      const part = await source.changesOf(this.id, big, place, !isReadAnew)
+      if (part === undefined) return 'other_revision'
+      for (const change of part.changes) {
         this.#take(change, big.revision)
         await this.pause()
       }
       // More policy than one turn takes: then the index is made anew, from the tables.
       isReadAnew ||= this.#weight > inPlace
       if (isReadAnew) this.policy = []
-      place = next
+      place = part.next
     }
     this.#reach(big)
     if (isReadAnew) await this.readPolicy()
-    return true
+    return undefined
   }
 
   async pause(): Promise<void> {

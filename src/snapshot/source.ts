@@ -28,8 +28,11 @@ export interface Source {
   revisions(tenants: readonly string[]): Promise<readonly TenantRevision[]>
   /** What happened after `revision`: whole revisions, in order, of `limit` changes together at most. */
   changesAfter(tenant: string, revision: number, limit: number): Promise<ChangesAfter>
-  /** A part of one revision's changes, in order, from `place` on. Without `policy`, only those that no index takes. */
-  changesOf(tenant: string, revision: number, place: number, policy: boolean): Promise<ChangesOf>
+  /**
+   * A part of one revision's changes, in order, from `place` on; undefined where the log does not have it (any more).
+   * Without `policy`, only those that no index takes.
+   */
+  changesOf(tenant: string, revision: RevisionId, place: number, policy: boolean): Promise<ChangesOf | undefined>
   /** The tenants that API keys belong to, by the keys' ids; what is no key is left out. */
   tenantsOfApiKeys(ids: readonly string[]): Promise<ReadonlyMap<string, string>>
 }

@@ -3,11 +3,11 @@ import { LRUCache } from 'lru-cache'
 import { Failure } from '../failure.ts'
 import type { Fault as QuarantineFault } from '../policy/quarantine.ts'
 import { within } from './deadline.ts'
-import { Draft, Moot, Unreadable, type Workshop } from './draft.ts'
+import type { Workshop } from './draft.ts'
 import type { EntityCache } from './entity-cache.ts'
 import { type Divergence, type Followed, Follower } from './follower.ts'
-import { Overlay } from './overlay.ts'
 import type { LoggedChange, Revision, RevisionId, TenantRevision } from './source.ts'
+import { prepare, type Succession } from './succession.ts'
 import { TenantLoad } from './tenant-load.ts'
 import { type Surroundings, TenantSnapshot } from './tenant-snapshot.ts'
 
@@ -138,42 +138,21 @@ export class Tenants implements Followed {
     return this.#tenants.get(tenant.id) === tenant
   }
 
-  /**
-   * Makes what a revision leaves that is too big for one turn beside the tenant, which goes on deciding as it is, and
-   * swaps the two in one turn.
-   */
+  /** Takes over a revision that is too big for one turn: made beside the tenant, and swapped in one. */
   async build(tenant: TenantSnapshot, big: RevisionId): Promise<void> {
     const { workshop, onError } = this.#options
-    const overlay = new Overlay({ get: (type, id) => tenant.held(type, id) })
-    const { id, revision, revision_id } = tenant
-    const isMoot = () => this.#stopped || this.#tenants.get(id) !== tenant
-    const entities = (change: LoggedChange) => overlay.take(change)
-    const draft = new Draft({ id, revision, revision_id, entities, isMoot }, workshop)
-    try {
-      await draft.takeBig(big)
-      // The tables were read, in which later revisions may have left their traces already.
-      if (draft.index !== undefined) await this.#catchUp(tenant, draft)
-      await draft.pause()
-    } catch (error) {
-      if (error instanceof Moot) return
-      // It would fail again each time that it is tried.
-      if (error instanceof Unreadable) this.diverged(tenant, 'unreadable', big)
-      throw error
+    const isMoot = () => this.#stopped || this.#tenants.get(tenant.id) !== tenant
+    const prepared = await prepare(tenant, big, workshop, isMoot)
+    if (prepared === undefined || isMoot()) return
+    if ('divergence' in prepared) {
+      if (prepared.divergence === 'unreadable') onError(new Error('a revision of the log cannot be read'))
+      return this.diverged(tenant, prepared.divergence, prepared.found)
     }
-    const tidy = this.#succeed(tenant, draft, overlay)
+    const tidy = this.#succeed(tenant, prepared)
     await tidy?.(workshop.slices).catch(onError)
   }
 
-  async #catchUp(tenant: TenantSnapshot, draft: Draft): Promise<void> {
-    const row = await this.#options.workshop.source.standing(tenant.id)
-    const divergence = row === undefined ? 'missing' : await draft.catchUp(row)
-    if (divergence === undefined) return
-    this.diverged(tenant, divergence, row)
-    throw new Moot()
-  }
-
-  #succeed(tenant: TenantSnapshot, draft: Draft, overlay: Overlay) {
-    if (this.#tenants.get(tenant.id) !== tenant) return undefined
+  #succeed(tenant: TenantSnapshot, { draft, overlay }: Succession) {
     const before = tenant.revision
     try {
       const tidy = tenant.succeed(draft, overlay)

@@ -147,9 +147,12 @@ test('the log comes in whole revisions, with what names the one before', async (
   expect(first.revisions[0]?.changes).toHaveLength(2)
   const second = await changesAfter(tenant, 1, 3)
   expect(second).toMatchObject({ anchor: first.revisions[0]?.revision_id, revisions: [], big: { revision: 2 } })
-  const { changes, next } = await changesOf(tenant, 2, 0, true)
-  expect(next).toBe(null)
-  expect(changes.map(({ key: named }) => named)).toMatchObject(
+  const big = { revision: 2, revision_id: second.big?.revision_id ?? '' }
+  const part = await changesOf(tenant, big, 0, true)
+  expect(part?.next).toBe(null)
+  expect(await changesOf(tenant, { ...big, revision_id: randomUUID() }, 0, true)).toBe(undefined)
+  expect(await changesOf(tenant, big, 0, false)).toEqual(part)
+  expect(part?.changes.map(({ key: named }) => named)).toMatchObject(
     Array.from({ length: 10 }, (_, place) => doc(`big ${place}`)),
   )
   expect((await changesAfter(tenant, 1, 10)).revisions.map(({ changes: of }) => of.length)).toEqual([10])

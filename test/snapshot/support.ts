@@ -12,6 +12,7 @@ import {
   type LoadedIssuer,
   type LoggedChange,
   type Revision,
+  type RevisionId,
   type Source,
   type StoredDocument,
   type StoredEntity,
@@ -265,9 +266,11 @@ export class FakeDatabase implements Source {
   }
 
   /** Two changes at a time. */
-  changesOf(id: string, revision: number, place: number, policy: boolean) {
+  changesOf(id: string, { revision, revision_id }: RevisionId, place: number, policy: boolean) {
     return this.#run('changesOf', () => {
-      const all = this.tenant(id).log[revision - 1]?.changes ?? []
+      const found = this.tenant(id).log[revision - 1]
+      if (found?.revision_id !== revision_id) return undefined
+      const all = found.changes
       const changes = all.slice(place, place + 2).filter(({ kind }) => policy || !OF_POLICY.has(kind))
       return { changes, next: place + 2 < all.length ? place + 2 : null }
     })
