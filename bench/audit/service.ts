@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { PROJECT, type Program, startProgram, stopProgram } from '../soak/program.ts'
+import { metricOf, PROJECT, type Program, startProgram, stopProgram } from '../soak/program.ts'
 import { type Answered, type Load, press } from './callers.ts'
 import type { Room } from './room.ts'
 
@@ -52,19 +52,12 @@ export class Service {
     if (!response.ok) throw new Error(`${this.name}: ${method} ${path}: ${response.status} ${await response.text()}`)
   }
 
-  async metric(name: string): Promise<number> {
-    const text = await fetch(`${this.url}/metrics`).then((response) => response.text())
-    const value = new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]
-    if (value === undefined) throw new Error(`${this.name} does not tell ${name}`)
-    return Number(value)
-  }
-
   backlog(): Promise<number> {
-    return this.metric('verdict_audit_backlog_records')
+    return metricOf(this.#program, 'verdict_audit_backlog_records')
   }
 
   shipped(): Promise<number> {
-    return this.metric('verdict_audit_shipped_total')
+    return metricOf(this.#program, 'verdict_audit_shipped_total')
   }
 
   /** Until nothing is left to ship. @returns seconds. */

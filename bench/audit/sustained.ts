@@ -4,11 +4,12 @@ import { type Answered, rounded } from './callers.ts'
 import type { Service } from './service.ts'
 
 const CONNECTIONS = 64
-const SAMPLE_MS = 100
+const SAMPLE_MS = 200
 /** A batch on its way more or less is no growth: batches have 2,000 records at most. */
 const NOISE = 2000
 /** How near the rate that holds and the one that does not must be. */
 const NEAR = 1.05
+const STEP = 1.4
 const LOWEST = 100
 
 interface Held extends Answered {
@@ -25,9 +26,9 @@ interface Held extends Answered {
 export async function sustained(service: Service, seconds: number): Promise<Section> {
   const peak = await service.press({ connections: CONNECTIONS, seconds: 2 })
   await service.drained()
-  let [low, high] = [0, peak.per_second]
-  while (high > LOWEST && high / Math.max(low, LOWEST / 2) > NEAR) {
-    const rate = low === 0 ? high / 2 : Math.sqrt(low * high)
+  let [low, high] = [0, Number.POSITIVE_INFINITY]
+  // From half of what a burst took, up until it is too much: on a busy machine a burst says little.
+  for (let rate = peak.per_second / 2; rate > LOWEST && high / low > NEAR; rate = between(low, high)) {
     if ((await hold(service, rate, seconds)).isFlat) low = rate
     else high = rate
   }
@@ -38,6 +39,11 @@ export async function sustained(service: Service, seconds: number): Promise<Sect
     if (found.isFlat) break
   }
   return section(tried, peak, seconds)
+}
+
+function between(low: number, high: number): number {
+  if (low === 0) return high / 2
+  return high === Number.POSITIVE_INFINITY ? low * STEP : Math.sqrt(low * high)
 }
 
 async function hold(service: Service, rate: number, seconds: number): Promise<Held> {
