@@ -42,6 +42,8 @@ export class Draft implements RevisionId {
   #weight = 0
   /** Changes of what is neither policy nor an entity. */
   readonly others: DatedChange[] = []
+  /** The ids of the revisions that it has taken. */
+  readonly passed = new Map<number, string>()
   readonly #entities: (change: PolicyChange) => void
   readonly #isMoot: () => boolean
   readonly #workshop: Workshop
@@ -124,6 +126,7 @@ export class Draft implements RevisionId {
   }
 
   #reach({ revision, revision_id }: RevisionId): void {
+    this.passed.set(revision, revision_id)
     this.revision = revision
     this.revision_id = revision_id
   }

@@ -146,9 +146,9 @@ export class TenantSnapshot implements Filled {
   /** Takes over the next revision, wholly. If it throws, the snapshot is worth nothing any more. */
   apply(revision: Revision): void {
     for (const change of revision.changes) this.#change(change, revision.revision)
-    this.#arrive({
+    this.#arrive(revision, {
       revision: revision.revision,
-      revision_id: revision.revision_id,
+      idOf: (asked) => (asked === revision.revision ? revision.revision_id : undefined),
       roll: (fill) => {
         for (const change of revision.changes) follow(fill, change)
       },
@@ -166,7 +166,8 @@ export class TenantSnapshot implements Filled {
     const layered = overlay.isEmpty ? undefined : new Layered(this.#entities, overlay)
     if (layered !== undefined) this.#entities = layered
     this.#declareTypes()
-    this.#arrive({ revision: draft.revision, revision_id: draft.revision_id, roll: (fill) => overlay.roll(fill) })
+    const idOf = (asked: number) => draft.passed.get(asked)
+    this.#arrive(draft, { revision: draft.revision, idOf, roll: (fill) => overlay.roll(fill) })
     return async (slices) => {
       const settled = await layered?.settle(slices, () => !this.#left && this.#entities === layered)
       if (settled === undefined) return
@@ -197,9 +198,9 @@ export class TenantSnapshot implements Filled {
     this.#surroundings.diverged(this, found)
   }
 
-  #arrive(roll: Roll): void {
-    this.#revision = roll.revision
-    this.#revision_id = roll.revision_id
+  #arrive({ revision, revision_id }: RevisionId, roll: Roll): void {
+    this.#revision = revision
+    this.#revision_id = revision_id
     this.#gathered.clear()
     if (this.#cache.overfull) this.#turnPartial()
     this.#fills.follow(roll)
