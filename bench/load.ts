@@ -315,7 +315,7 @@ async function watched(what: string, work: () => Promise<unknown>): Promise<Row>
   await turn()
   collections.disconnect()
   const at = (nanoseconds: number) => round(Math.max(0, nanoseconds / 1e6 - 1))
-  return {
+  const row = {
     what,
     seconds,
     cpu_s: round((user + system) / 1e6),
@@ -324,6 +324,9 @@ async function watched(what: string, work: () => Promise<unknown>): Promise<Row>
     delay_max_ms: at(delays.max),
     gc_max_ms: round(gc),
   }
+  // At once: what comes after may take its time.
+  console.log(JSON.stringify(row))
+  return row
 }
 
 function argument(args: readonly string[], name: string): string | undefined {
