@@ -29,8 +29,11 @@ export async function run(args: readonly string[]): Promise<void> {
   const source: CredentialSource = {
     findApiKey: (wanted) => (wanted === id ? key : undefined),
     verifyToken: (token, now) => tokens.verify(token, now),
+    findIssuer: () => undefined,
+    isRevoked: () => false,
+    isTenant: () => true,
   }
-  const issued = () => `Bearer ${tokens.issue({ tenant: 'acme', key: id, subject }, Date.now())}`
+  const issued = () => `Bearer ${tokens.issue({ tenant: 'acme', of: { key: id }, subject }, Date.now()).token}`
   const ask = (credential: string) => {
     const found = authenticate(source, credential, Date.now())
     if (found instanceof Promise || found.caller === undefined) throw new Error('nobody')

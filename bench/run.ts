@@ -9,6 +9,9 @@ interface Bench {
 /** `npm run bench -- <name> […] [--json]`; `report` makes `docs/benchmarks.md` of what the others found. */
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   auth: () => import('./auth.ts'),
+  'audit-export': () => import('./audit/export.ts'),
+  'audit-http': () => import('./audit/http.ts'),
+  'audit-rows': () => import('./audit/rows.ts'),
   conditions: () => import('./conditions.ts'),
   decide: () => import('./decide/run.ts'),
   fairness: () => import('./fairness.ts'),

@@ -3,7 +3,10 @@ import { type AssignmentAdministration, assignmentAdministration } from './admin
 import { type BundleAdministration, bundleAdministration } from './administration/bundle.ts'
 import { changer } from './administration/change.ts'
 import { type ChangeLog, changeLog } from './administration/changes.ts'
+import type { CredentialParts } from './administration/credentials/proof.ts'
+import { type CredentialAdministration, credentialAdministration } from './administration/credentials.ts'
 import { type EntityAdministration, entityAdministration } from './administration/entities.ts'
+import { type IssuerAdministration, issuerAdministration } from './administration/issuers.ts'
 import { type PolicyAdministration, policyAdministration } from './administration/policies.ts'
 import { type RoleAdministration, roleAdministration } from './administration/roles.ts'
 import { type RuleAdministration, ruleAdministration } from './administration/rules.ts'
@@ -12,6 +15,7 @@ import { type TenantAdministration, tenantAdministration } from './administratio
 import { type TypeAdministration, typeAdministration } from './administration/types.ts'
 import type { Parts } from './administration/write.ts'
 
+export type { CredentialParts } from './administration/credentials/proof.ts'
 export type { Answer, Author, Found, Parts, Read, Write } from './administration/write.ts'
 
 /**
@@ -29,11 +33,13 @@ export interface Administration {
   readonly entities: EntityAdministration
   readonly assignments: AssignmentAdministration
   readonly api_keys: ApiKeyAdministration
+  readonly issuers: IssuerAdministration
+  readonly credentials: CredentialAdministration
   readonly changes: ChangeLog
   readonly bundle: BundleAdministration
 }
 
-export function createAdministration(parts: Parts): Administration {
+export function createAdministration(parts: Parts & CredentialParts): Administration {
   const change = changer(parts)
   return {
     tenants: tenantAdministration(parts, change),
@@ -45,6 +51,8 @@ export function createAdministration(parts: Parts): Administration {
     entities: entityAdministration(parts, change),
     assignments: assignmentAdministration(parts, change),
     api_keys: apiKeyAdministration(parts, change),
+    issuers: issuerAdministration(parts, change),
+    credentials: credentialAdministration(parts, change),
     changes: changeLog(parts),
     bundle: bundleAdministration(parts, change),
   }

@@ -2,6 +2,7 @@ import { parseApiKey } from './authn/api-key.ts'
 import { EDGE_VARIABLES, type EdgeConfig, readEdge } from './config/edge.ts'
 import { Environment, type Variable } from './config/environment.ts'
 import { Failure } from './failure.ts'
+import { type Network, parseNetwork } from './outgoing/addresses.ts'
 import type { MasterKeys } from './store/deployment-key.ts'
 import { LOG_LEVELS, type LogLevel } from './telemetry/logger.ts'
 
@@ -35,6 +36,9 @@ export interface Config {
   readonly workers: 1
   readonly drainDelayMs: number
   readonly edge: EdgeConfig
+  /** Private networks to which requests to URLs may go that tenants have named. */
+  readonly outgoingAllow: readonly Network[]
+  readonly outgoingHttp: 'off' | 'loopback'
   readonly logLevel: LogLevel
 }
 
@@ -124,6 +128,15 @@ export const VARIABLES = [
     description: 'seconds to go on accepting requests after SIGTERM; 0 without a balancer',
   },
   ...EDGE_VARIABLES,
+  {
+    name: 'VERDICT_OUTGOING_ALLOW',
+    description: 'private networks in which trusted issuers may be, as 10.1.0.0/16,fd12::/16; absent: none',
+  },
+  {
+    name: 'VERDICT_OUTGOING_HTTP',
+    default: 'off',
+    description: 'loopback: an issuer on this machine may speak plain http, for development',
+  },
   { name: 'LOG_LEVEL', default: 'info', description: LOG_LEVELS.join(', ') },
 ] as const satisfies readonly Variable[]
 
@@ -155,6 +168,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     workers: 1,
     drainDelayMs: read.seconds('VERDICT_DRAIN_DELAY', 0, 8),
     edge: readEdge(read),
+    outgoingAllow: readNetworks(read, 'VERDICT_OUTGOING_ALLOW'),
+    outgoingHttp: read.oneOf('VERDICT_OUTGOING_HTTP', ['off', 'loopback']),
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS),
   }
   if (read.integer('VERDICT_WORKERS', 1, 1024) !== 1) read.complain('VERDICT_WORKERS', 'only 1 is supported for now')
@@ -340,6 +355,15 @@ function readPreviousMasterKey(read: Environment): Buffer | undefined {
   if (read.isSet(name) && read.text(name) === read.text('VERDICT_MASTER_KEY'))
     read.complain(name, 'is VERDICT_MASTER_KEY: the two are one key')
   return readMasterKey(read, name)
+}
+
+function readNetworks(read: Environment, name: string): Network[] {
+  const texts = (read.optional(name) ?? '').split(',').map((text) => text.trim())
+  return texts.filter(Boolean).flatMap((text) => {
+    const network = parseNetwork(text)
+    if (network === undefined) read.complain(name, `holds what is no network, as 10.1.0.0/16 is: ${text}`)
+    return network ?? []
+  })
 }
 
 function readPreset(read: Environment, embedded: boolean): string | undefined {

@@ -1,9 +1,11 @@
 import { type AuditEvent, eventId, type Origin } from './audit/event.ts'
 import type { Redactor } from './audit/redactor.ts'
 import type { Caller } from './authn/caller.ts'
-import type { DecisionAnswer } from './contract/authorize.ts'
+import type { TrustedTokens } from './authn/issuer/trusted-tokens.ts'
+import type { DecisionAnswer, DecisionRequest } from './contract/authorize.ts'
 import type { ExplainAnswer } from './contract/explain.ts'
 import { Failure, type Problem } from './failure.ts'
+import { type Proof, provenFacts, proveSubject } from './pdp/proof.ts'
 import { Budget } from './policy/budget.ts'
 import {
   bareEntity,
@@ -26,6 +28,8 @@ import type { Metrics } from './telemetry/metrics.ts'
 /** What the use case is made of. */
 export interface PdpParts {
   readonly snapshots: Snapshots
+  /** Of subjects that a request does not name. */
+  readonly tokens: TrustedTokens
   readonly trail: Trail
   /** ms since the epoch. */
   readonly clock: () => number
@@ -69,6 +73,8 @@ interface Made {
   readonly revision: number
   readonly settings: Required<Settings>
   readonly warnings: readonly Problem[]
+  /** undefined: the request named its subject. */
+  readonly proof: Proof | undefined
 }
 
 /** The same of an explanation. */
@@ -78,16 +84,17 @@ interface Explained extends Made {
 
 export interface Pdp {
   /** One decision: facts, then revision and decision in one turn, then the record, then the answer. */
-  evaluate(asking: Asking, request: AccessRequest): Promise<DecisionAnswer>
+  evaluate(asking: Asking, asked: DecisionRequest): Promise<DecisionAnswer>
   /** The same decision with its trace. It is recorded, but not as a decision: nobody acts on it. */
-  explain(asking: Permitted, request: AccessRequest): Promise<ExplainAnswer>
+  explain(asking: Permitted, asked: DecisionRequest): Promise<ExplainAnswer>
   /** Whether a caller who holds these built-in roles may do this, by the policy `pdp` alone. */
   permit(caller: EntityFacts, roles: readonly string[], permission: PdpPermission): Decision
   /** Keeps the record of something that is not a decision of the tenant's policy. */
   record(event: AuditEvent, mode: AuditMode): Promise<void>
 }
 
-export function createPdp({ snapshots, trail, clock, metrics, redactor }: PdpParts): Pdp {
+export function createPdp(parts: PdpParts): Pdp {
+  const { snapshots, trail, clock, metrics, redactor } = parts
   const builtIn = builtInPolicy()
 
   function decideBuiltIn(facts: Facts, roles: readonly string[], request: AccessRequest): Decision {
@@ -119,7 +126,7 @@ export function createPdp({ snapshots, trail, clock, metrics, redactor }: PdpPar
     return redaction === undefined || mayReadEntities(roles) ? CLEAR : redaction.value
   }
 
-  function reached(tenant: string, { options }: AccessRequest): Promise<void> | undefined {
+  function reached(tenant: string, { options }: DecisionRequest): Promise<void> | undefined {
     return options?.min_revision === undefined ? undefined : snapshots.atLeast(tenant, options.min_revision)
   }
 
@@ -157,34 +164,39 @@ export function createPdp({ snapshots, trail, clock, metrics, redactor }: PdpPar
       return decideBuiltIn({ subject: caller, resource: bareEntity(request.resource) }, roles, request)
     },
 
-    async evaluate(asking, request) {
-      const waiting = reached(asking.tenant, request)
+    async evaluate(asking, asked) {
+      const waiting = reached(asking.tenant, asked)
       if (waiting !== undefined) await waiting
-      const making = snapshots.withFacts<Made>(asking.tenant, request, (tenant, facts) => {
+      const proving = proveSubject(parts, asking.tenant, asked)
+      const { request, proof } = proving instanceof Promise ? await proving : proving
+      const making = snapshots.withFacts<Made>(asking.tenant, request, (tenant, found) => {
+        const facts = proof === undefined ? found : provenFacts(tenant.issuers, found, proof, clock())
         const warnings = warningsOf(tenant, facts, request)
         const began = performance.now()
         const decision = decideNow(tenant, facts, request)
         metrics.decideSeconds((performance.now() - began) / 1000)
-        return { decision, revision: tenant.revision, settings: tenant.index.settings, warnings }
+        return { decision, revision: tenant.revision, settings: tenant.index.settings, warnings, proof }
       })
       const made = making instanceof Promise ? await making : making
       const event = decisionEvent(asking, request, made, clock())
       await keep(redactor.event(event, made.settings), made.settings.audit_mode, asking)
       metrics.decided(made.decision.reason)
-      return answerOf(event.id, made)
+      return answerOf(event.id, made, request)
     },
 
-    async explain(asking, request) {
-      await reached(asking.tenant, request)
-      const made = await snapshots.withFacts<Explained>(asking.tenant, request, (tenant, facts) => {
+    async explain(asking, asked) {
+      await reached(asking.tenant, asked)
+      const { request, proof } = await proveSubject(parts, asking.tenant, asked)
+      const made = await snapshots.withFacts<Explained>(asking.tenant, request, (tenant, found) => {
+        const facts = proof === undefined ? found : provenFacts(tenant.issuers, found, proof, clock())
         const warnings = warningsOf(tenant, facts, request)
         const explanation = explainNow(tenant, facts, request, asking.roles)
         const { revision, index } = tenant
-        return { explanation, decision: explanation.decision, revision, settings: index.settings, warnings }
+        return { explanation, decision: explanation.decision, revision, settings: index.settings, warnings, proof }
       })
       const event = explainEvent(asking, request, made, clock())
       await keep(redactor.event(event, made.settings), made.settings.audit_mode, asking)
-      return { ...answerOf(event.id, made), trace: made.explanation.trace }
+      return { ...answerOf(event.id, made, request), trace: made.explanation.trace }
     },
   }
 }
@@ -203,12 +215,15 @@ function decisionEvent(asking: Asking, request: AccessRequest, made: Made, now: 
   const { caller, tenant, origin, began } = asking
   const { decision, reason, rules, obligations } = made.decision
   const { subject, action, resource, context } = request
+  // Taken apart: spread at the head of so many members, it made the object in 18 µs instead of 0.4.
+  const { id, at } = eventId(now)
   return {
-    ...eventId(now),
+    id,
+    at,
     tenant,
     type: 'decision',
     actor: actorOf(caller, tenant),
-    subject: entityOf(subject),
+    subject: made.proof === undefined ? entityOf(subject) : { ...entityOf(subject), proven_by: proofOf(made.proof) },
     action:
       action.properties === undefined ? { name: action.name } : { name: action.name, properties: action.properties },
     resource: entityOf(resource),
@@ -253,18 +268,33 @@ function explainEvent(asking: Permitted, request: AccessRequest, made: Made, now
 }
 
 /** Who did it, for a record in `tenant`: somebody of another tenant is said to be. */
-export function actorOf({ subject, key_id, tenant: home }: Caller, tenant: string): NonNullable<AuditEvent['actor']> {
+export function actorOf(
+  { subject, key_id, issuer, tenant: home }: Caller,
+  tenant: string,
+): NonNullable<AuditEvent['actor']> {
   const { type, id } = subject
-  return { type, id, ...(key_id !== null && { key_id }), ...(home !== tenant && { tenant: home }) }
+  return {
+    type,
+    id,
+    ...(key_id !== null && { key_id }),
+    ...(issuer !== null && { issuer: issuer.name }),
+    ...(home !== tenant && { tenant: home }),
+  }
 }
 
 // Members that the contract does not know are ignored: they are not recorded either.
-function entityOf({ type, id, properties }: AccessRequest['subject']): AuditEvent['subject'] {
+function entityOf({ type, id, properties }: AccessRequest['subject']): NonNullable<AuditEvent['subject']> {
   return properties === undefined ? { type, id } : { type, id, properties }
 }
 
-function answerOf(id: string, { decision: made, revision, settings, warnings }: Made): DecisionAnswer {
-  const { decision, reason, rules, obligations } = made
+/** What is recorded in the place of a token. */
+function proofOf({ issuer, jti }: Proof): { readonly issuer: string; readonly jti: string | null } {
+  return { issuer, jti }
+}
+
+function answerOf(id: string, made: Made, { subject }: AccessRequest): DecisionAnswer {
+  const { decision: found, revision, settings, warnings, proof } = made
+  const { decision, reason, rules, obligations } = found
   return {
     decision,
     context: {
@@ -273,6 +303,7 @@ function answerOf(id: string, { decision: made, revision, settings, warnings }: 
       ...(settings.rules_in_answers && { rules: [...rules] }),
       obligations: [...obligations],
       revision,
+      ...(proof !== undefined && { subject: { type: subject.type, id: subject.id } }),
       ...(warnings.length > 0 && { warnings: [...warnings] }),
     },
   }

@@ -1,17 +1,23 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { v7 } from 'uuid'
-import { type Administration, createAdministration } from './administration.ts'
+import { type Administration, type CredentialParts, createAdministration } from './administration.ts'
 import { acquireLock } from './audit/lock.ts'
 import { Redactor } from './audit/redactor.ts'
 import { copiesFile, notesInFile } from './audit/seal/copies.ts'
 import { AuditTrail } from './audit/trail.ts'
+import { TrustedTokens } from './authn/issuer/trusted-tokens.ts'
 import { KeyUse } from './authn/key-use.ts'
+import { passwordLogin } from './authn/login.ts'
+import { passwordHasher } from './authn/password/hasher.ts'
 import type { Config } from './config.ts'
 import { Failure } from './failure.ts'
 import { VERIFICATIONS, type Verify, verification } from './http/audit-proof.ts'
 import { Door } from './http/door.ts'
+import { parseJson } from './http/json.ts'
 import { addRoutes } from './http/routes.ts'
 import { createServer } from './http/server.ts'
+import { destinations } from './outgoing/addresses.ts'
+import { jsonFetcher } from './outgoing/fetch-json.ts'
 import { createPdp } from './pdp.ts'
 import { CLOSE_MS, Opened } from './serve/closing.ts'
 import { showFigures } from './serve/figures.ts'
@@ -20,6 +26,7 @@ import { fillWithPreset } from './serve/preset.ts'
 import { readinessOf } from './serve/readiness.ts'
 import { openSealing } from './serve/sealing.ts'
 import { mismatchEvent } from './serve/security.ts'
+import { RevokedTokens } from './snapshot/revoked-tokens.ts'
 import { Snapshots } from './snapshot/snapshots.ts'
 import { noteUse } from './store/api-keys.ts'
 import { presenceOf } from './store/audit-log.ts'
@@ -29,10 +36,13 @@ import { openDataDirectory } from './store/data-directory.ts'
 import { checkConnection, type DatabaseOptions, isWalled, type OpenDatabase, openDatabase } from './store/database.ts'
 import { openDeploymentKey } from './store/deployment-key.ts'
 import { startEmbedded } from './store/embedded.ts'
+import { loginStore } from './store/logins.ts'
 import { mayMigrate, migrate, pendingMigrations } from './store/migrate.ts'
 import { outboxStore } from './store/outbox.ts'
+import { pruneRevocations, revocationSource, sessionStore } from './store/sessions.ts'
 import { openSigningKeys } from './store/signing-keys.ts'
 import { snapshotSource } from './store/snapshot.ts'
+import { pruneThrottles } from './store/throttles.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
 
@@ -105,12 +115,16 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   })
   snapshots.start()
   opened.add('snapshots', () => snapshots.stop())
+  const revoked = await openRevoked(config, facts, logger, opened)
+  const hasher = passwordHasher()
+  opened.add('password threads', () => hasher.close())
   showFigures(metrics, snapshots, trail, database)
 
   const redactor = new Redactor(deploymentKey)
+  const people = { hasher, masterKey: deploymentKey }
   // Refused credentials are recorded there, also while the database is away.
   await snapshots.tenant('system')
-  const administration = administer(database, trail, snapshots, redactor, logger)
+  const administration = administer(database, trail, snapshots, revoked, people, redactor, logger)
   if (config.preset !== undefined) await fillWithPreset(administration, config.preset)
   const state = { isClosing: false, skew: await skewOf(database, clock) }
   every(MINUTE, opened, async () => {
@@ -123,10 +137,18 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   const keyUse = new KeyUse((tenant, uses) => noteUse(database.db.of(tenant), tenant, uses))
   opened.add('use of keys', () => keyUse.drain())
   every(MINUTE, opened, () => keyUse.drain())
+  const trustedTokens = new TrustedTokens({
+    parseJson,
+    fetchJson: jsonFetcher({
+      destinations: destinations(config.outgoingAllow),
+      httpToLoopback: config.outgoingHttp === 'loopback',
+    }),
+    warn: (error, issuer) => logger.warn({ err: error, issuer }, 'the keys of a trusted issuer could not be had'),
+  })
   const app = await createServer({ logger, metrics, ...config.edge, isClosing: () => state.isClosing })
   const door = new Door(app)
   const authenticator = await addRoutes(app, {
-    pdp: createPdp({ snapshots, trail, clock, metrics, redactor }),
+    pdp: createPdp({ snapshots, tokens: trustedTokens, trail, clock, metrics, redactor }),
     snapshots,
     administration,
     metrics,
@@ -134,8 +156,12 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
     verify: openVerification(url, dataDir, logger, opened),
     reading: reading.db,
     redactor,
+    logIn: passwordLogin({ store: loginStore(database.db), ...people, clock }),
+    sessions: sessionStore(database.db),
+    revoked,
     signingKeys,
     keyUse,
+    trustedTokens,
     publicUrl: config.publicUrl,
     limits: config.edge,
     clock,
@@ -154,6 +180,8 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   })
   opened.add('failed authentications', () => authenticator.drain('all'))
   every(MINUTE, opened, () => authenticator.drain('past'))
+  every(MINUTE, opened, () => pruneThrottles(database.db))
+  every(MINUTE, opened, () => pruneRevocations(database.db))
   opened.add('door', (ms) => door.close(Math.min(ms, DOOR_MS)))
   const address = await listen(app, config)
   return {
@@ -247,20 +275,44 @@ function openVerification(url: string, dataDir: string, logger: Logger, opened: 
   return verification(db, () => notesInFile(copiesFile(dataDir)))
 }
 
+/** Which sessions were ended, known from the start on. */
+async function openRevoked(
+  { maxStalenessMs: maxStaleness }: Config,
+  { db }: OpenDatabase,
+  logger: Logger,
+  opened: Opened,
+): Promise<RevokedTokens> {
+  const onError = (error: unknown) => logger.warn({ err: error }, 'it could not be asked which sessions were ended')
+  const revoked = new RevokedTokens({ source: revocationSource(db), maxStaleness, onError })
+  await revoked.start()
+  opened.add('ended sessions', () => revoked.stop())
+  return revoked
+}
+
 function administer(
   { db }: OpenDatabase,
   trail: AuditTrail,
   snapshots: Snapshots,
+  revoked: RevokedTokens,
+  people: CredentialParts,
   redactor: Redactor,
   logger: Logger,
 ): Administration {
   return createAdministration({
+    ...people,
     db,
     writer: trail.journal.writer,
     announce: async (tenant, id, event) => {
       await trail.outbox.announce(tenant, id, event)
     },
-    applied: (tenant, revision, changes) => snapshots.applied(tenant, revision, changes),
+    applied: async (tenant, revision, changes) => {
+      // A write may have ended sessions: of whoever was deleted, or has a new password.
+      const ended = revoked.poll().then(
+        () => true,
+        () => false,
+      )
+      return (await snapshots.applied(tenant, revision, changes)) && ended
+    },
     vagueRules: (tenant, revision) => snapshots.vagueRules(tenant, revision),
     faultOf: (tenant, kind, name) => snapshots.faultOf(tenant, kind, name),
     clock: () => new Date(),

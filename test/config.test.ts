@@ -57,6 +57,8 @@ test('an empty environment is the embedded database with every default', () => {
       administrationPerMinute: 6000,
       authenticationPerMinute: 60,
     },
+    outgoingAllow: [],
+    outgoingHttp: 'off',
     logLevel: 'info',
   })
 })
@@ -107,6 +109,9 @@ describe('refused is', () => {
     [{ VERDICT_PUBLIC_URL: 'verdict.example.com' }, 'VERDICT_PUBLIC_URL'],
     [{ VERDICT_PUBLIC_URL: 'https://verdict.internal/?a=1' }, 'VERDICT_PUBLIC_URL'],
     [{ VERDICT_PRESET: '../../etc/passwd' }, 'VERDICT_PRESET'],
+    [{ VERDICT_OUTGOING_ALLOW: '10.0.0.0/8,10.0.0.1' }, 'VERDICT_OUTGOING_ALLOW holds what is no network'],
+    [{ VERDICT_OUTGOING_ALLOW: 'any' }, 'VERDICT_OUTGOING_ALLOW'],
+    [{ VERDICT_OUTGOING_HTTP: 'on' }, 'VERDICT_OUTGOING_HTTP'],
     [{ VERDICT_MASTER_KEY: MASTER.slice(0, 40) }, 'VERDICT_MASTER_KEY'],
     [{ VERDICT_MASTER_KEY: `${MASTER.slice(0, 20)} ${MASTER.slice(20)}` }, 'VERDICT_MASTER_KEY'],
     [{ VERDICT_MASTER_KEY: Buffer.alloc(32).toString('base64') }, 'VERDICT_MASTER_KEY is a sample'],

@@ -6,7 +6,7 @@ const SRC = resolve(import.meta.dirname, '../src')
 
 /** A part imports itself and what stands to its left. */
 const PARTS =
-  'failure policy contract telemetry authn audit snapshot store pdp administration http config serve cli main'.split(
+  'failure policy contract telemetry outgoing authn audit snapshot store pdp administration http config serve cli main'.split(
     ' ',
   )
 

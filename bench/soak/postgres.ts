@@ -12,7 +12,7 @@ import { Cluster, type ClusterOptions, initialise, SUPERUSER } from '../../src/s
 import { migrate } from '../../src/store/migrate.ts'
 import { FaultyProxy } from '../../test/support/proxy.ts'
 import { ask, compare, noAnswers } from './asking.ts'
-import { backlogOf, PROJECT, type Program, startProgram, statusOf, stopProgram } from './program.ts'
+import { metricOf, PROJECT, type Program, startProgram, statusOf, stopProgram } from './program.ts'
 
 const FAULTS = ['stopped', 'killed', 'hung', 'full'] as const
 type Fault = (typeof FAULTS)[number]
@@ -21,8 +21,9 @@ const SMALL_DISK_MIB = 400
 
 /**
  * `postgres [--seconds 60] [--how stopped --how killed …] [--rate 500] [--connections 32]`: Postgres away under load,
- * in each way; says what was answered meanwhile, what was lost, and how long the backlog took to drain. Its full disk
- * is a tmpfs, which only root can mount: skipped elsewhere. Status 1 if a decision was lost or doubled.
+ * in each way; says what was answered meanwhile, what was lost, how long Postgres took to come back, and how long, from
+ * then on and under the same load, until all that had waited was in it. Its full disk is a tmpfs, which only root can
+ * mount: skipped elsewhere. Status 1 if a decision was lost or doubled.
  */
 export async function run(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
@@ -83,16 +84,15 @@ async function underLoad(
     await postgres.away(fault)
     await askFor(seconds, asking, during)
     const readyz = await statusOf(`${program.url}/readyz`)
-    const backlog = await backlogOf(program)
-    const back = performance.now()
-    await postgres.back(fault)
+    const backlog = await metricOf(program, 'verdict_audit_backlog_records')
+    const waiting = (await metricOf(program, 'verdict_audit_shipped_total')) + backlog
     const loaded = new AbortController()
     const still = ask({ ...asking, signal: loaded.signal }, after)
-    await drained(program, rate / 2)
-    const drain_seconds = Math.round((performance.now() - back) / 100) / 10
+    const back_seconds = await timed(() => postgres.back(fault))
+    const drain_seconds = await timed(() => shipped(program, waiting))
     loaded.abort()
     await still
-    await drained(program, 0)
+    await shipped(program, waiting + after.decided.length)
     const decided = [before, during, after].flatMap((answers) => answers.decided)
     return {
       seconds,
@@ -100,6 +100,7 @@ async function underLoad(
       slowest_ms: Math.round(during.slowest),
       readyz,
       backlog,
+      back_seconds,
       drain_seconds,
       ...compare(decided, await postgres.decisions()),
     }
@@ -112,13 +113,19 @@ async function askFor(seconds: number, asking: Parameters<typeof ask>[0], answer
   await ask({ ...asking, signal: AbortSignal.timeout(seconds * 1000) }, answers)
 }
 
-/** Until no more than this is left: under load there is always something on its way. */
-async function drained(program: Program, rest: number): Promise<void> {
-  for (let attempt = 0; attempt < 6000; attempt++) {
-    if (((await backlogOf(program)) ?? Number.POSITIVE_INFINITY) <= rest) return
-    await pause(100)
+/** Until so many records are in Postgres: of those that come meanwhile, under load, there are always some on their way. */
+async function shipped(program: Program, records: number): Promise<void> {
+  for (let attempt = 0; attempt < 12_000; attempt++) {
+    if ((await metricOf(program, 'verdict_audit_shipped_total')) >= records) return
+    await pause(50)
   }
   throw new Error('the backlog did not drain within ten minutes')
+}
+
+async function timed(work: () => Promise<void>): Promise<number> {
+  const began = performance.now()
+  await work()
+  return Math.round((performance.now() - began) / 100) / 10
 }
 
 /** A server of its own, behind a proxy, that can be sent away and brought back. */

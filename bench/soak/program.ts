@@ -56,6 +56,13 @@ export async function backlogOf({ url }: Program): Promise<number | undefined> {
   return isState ? Number(state.audit_backlog_records) : undefined
 }
 
+export async function metricOf({ url }: Program, name: string): Promise<number> {
+  const text = await fetch(`${url}/metrics`).then((response) => response.text())
+  const value = new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]
+  if (value === undefined) throw new Error(`${name} is not told`)
+  return Number(value)
+}
+
 const WAITS = 'return this.journal.append(event.tenant, encodeEvent(event));'
 const DOES_NOT_WAIT = 'this.journal.append(event.tenant, encodeEvent(event)).catch(() => {}); return 0;'
 

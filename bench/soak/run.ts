@@ -3,6 +3,7 @@ const SOAKS: Readonly<Record<string, () => Promise<{ run(args: readonly string[]
   coalition: () => import('./coalition.ts'),
   decide: () => import('./decide.ts'),
   kill: () => import('./kill.ts'),
+  'login-timing': () => import('./login-timing.ts'),
   postgres: () => import('./postgres.ts'),
 }
 

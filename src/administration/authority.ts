@@ -23,7 +23,8 @@ export async function checkAuthority(
   const given = await gathered(changes, rolesGiven)
   if (isActing(write)) refuseBeyondActing(write, changes)
   for (const role of given) requireGiver(write, role)
-  const holdings = await holdingsOf(trx, write.tenant, await gathered(changes, subjectTouched))
+  const touched = await gathered(changes, (change) => (isOwnCredential(write, change) ? [] : subjectTouched(change)))
+  const holdings = await holdingsOf(trx, write.tenant, touched)
   for (const holding of holdings) requireToTouch(write, holding)
   await keepAdmins(trx, write.tenant, changes, holdings, at)
 }
@@ -70,7 +71,17 @@ function isOperatorsBusiness(change: PolicyChange): boolean {
 function rolesGiven(change: PolicyChange): readonly string[] {
   if (change.kind === 'assignment') return [change.before?.role, change.after?.role].filter(isBuiltInName)
   if (change.kind === 'api_key') return [change.before, change.after].flatMap((key) => key?.roles ?? [])
+  if (change.kind === 'issuer') return rolesAllowed(change).filter(isBuiltInName)
   return change.kind === 'tenant' ? ['pdp:operator'] : []
+}
+
+/** Whoever decides what an issuer's tokens are (its keys, its claims) gives what they may give, before and after. */
+function rolesAllowed({ before, after }: PolicyChange & { kind: 'issuer' }): readonly string[] {
+  return [before, after].flatMap((issuer) => {
+    // What stood there before need not be what it should be.
+    const roles: unknown = issuer?.allowed_roles
+    return Array.isArray(roles) ? roles.filter((role) => typeof role === 'string') : []
+  })
 }
 
 function isBuiltInName(role: string | undefined): role is string {
@@ -87,8 +98,19 @@ function mayGive(write: Write, role: string): boolean {
   return isActing(write) || write.caller.roles.includes('pdp:admin')
 }
 
+/** Somebody who is logged in. An API key is not the person that it acts as. */
+export function isOneself({ caller, tenant }: Write, { type, id }: EntityRef): boolean {
+  const { subject, session_id = null } = caller
+  return session_id !== null && caller.tenant === tenant && subject.type === type && subject.id === id
+}
+
+// A holder gives itself nothing by it; that it is the holder has been proved to what logged the change.
+function isOwnCredential(write: Write, change: PolicyChange): boolean {
+  return change.kind === 'credential' && isOneself(write, change.key)
+}
+
 function subjectTouched(change: PolicyChange): readonly EntityRef[] {
-  if (change.kind === 'entity') return [change.key]
+  if (change.kind === 'entity' || change.kind === 'credential') return [{ type: change.key.type, id: change.key.id }]
   if (change.kind !== 'assignment' && change.kind !== 'api_key') return []
   return [change.before?.subject, change.after?.subject].filter((subject) => subject !== undefined)
 }

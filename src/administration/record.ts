@@ -32,6 +32,7 @@ function recordIn(
       type,
       id: callerId,
       ...(caller.key_id === null ? {} : { key_id: caller.key_id }),
+      ...(caller.issuer ? { issuer: caller.issuer.name } : {}),
       ...(caller.tenant === written ? {} : { tenant: caller.tenant }),
     },
     subject: { type, id: callerId },

@@ -1,4 +1,5 @@
 import type { Redaction } from '../audit/redaction.ts'
+import type { CredentialFacts } from '../policy/change.ts'
 import type { EntityRef, Properties } from '../policy/model.ts'
 import type { ChangeRow } from '../store/changes.ts'
 
@@ -8,7 +9,10 @@ export function redactedChange(row: ChangeRow, redaction: Redaction): ChangeRow 
   return {
     ...row,
     actor: { ...actor, id: redaction.id(['actor', 'id'], actor.id) },
-    key: kind === 'entity' && key?.['id'] !== undefined ? { ...key, id: redaction.entityId(key['id']) } : key,
+    key:
+      (kind === 'entity' || kind === 'credential') && key?.['id'] !== undefined
+        ? { ...key, id: redaction.entityId(key['id']) }
+        : key,
     before: redactedThing(kind, before, redaction),
     after: redactedThing(kind, after, redaction),
   }
@@ -18,6 +22,7 @@ export function redactedChange(row: ChangeRow, redaction: Redaction): ChangeRow 
 function redactedThing(kind: ChangeRow['kind'], thing: unknown, redaction: Redaction): unknown {
   if (thing === null) return null
   if (kind === 'entity') return redactedEntity(thing as Partial<LoggedEntity>, redaction)
+  if (kind === 'credential') return redactedCredential(thing as CredentialFacts, redaction)
   if (kind === 'assignment') return redactedAssignment(thing as Partial<LoggedAssignment>, redaction)
   if (kind === 'api_key') return redactedHolder(thing as Partial<LoggedAssignment>, redaction)
   return thing
@@ -45,6 +50,12 @@ function redactedEntity(entity: Partial<LoggedEntity>, redaction: Redaction): ob
       parents: parents.map((parent) => ({ ...parent, id: redaction.entityId(parent.id) })),
     }),
   }
+}
+
+/** Usernames are ids by another name: a mail address, say. */
+function redactedCredential(credential: CredentialFacts, redaction: Redaction): object {
+  const { username } = credential
+  return username === undefined ? credential : { ...credential, username: redaction.entityId(username) }
 }
 
 function redactedAssignment(assignment: Partial<LoggedAssignment>, redaction: Redaction): object {

@@ -6,6 +6,7 @@ import { typesNamed, undeclaredInRole } from '../policy/undeclared.ts'
 import { listAssignments, subjectsOfRole } from '../store/assignments.ts'
 import type { Listed, Page } from '../store/cursor.ts'
 import type { Stored } from '../store/documents.ts'
+import { issuersAllowing } from '../store/issuers.ts'
 import { rulesOfRole } from '../store/references.ts'
 import { basesOfRole, edgesAbove, type RoleEdge, roles, rolesOnBase } from '../store/roles.ts'
 import { declaredTypes } from '../store/types.ts'
@@ -127,9 +128,11 @@ async function usersOfRole({ trx, tenant }: Change, name: string): Promise<strin
     await rulesOfRole(trx, tenant, name, limit),
     await subjectsOfRole(trx, tenant, name, limit),
   ]
+  const allowing = await issuersAllowing(trx, tenant, [name], limit)
   return [
     ...onBase.map((role) => `role ${role}`),
     ...named.map((rule) => `rule ${rule}`),
     ...given.map((subject) => `an assignment of ${shownRef(subject)}`),
+    ...allowing.map(({ user }) => `issuer ${user}`),
   ]
 }

@@ -34,7 +34,8 @@ export interface Parts {
 }
 
 /** Who writes, with the built-in roles that the caller holds for this call. */
-export type Author = Pick<Caller, 'tenant' | 'subject' | 'key_id'> & { readonly roles: readonly string[] }
+export type Author = Pick<Caller, 'tenant' | 'subject' | 'key_id'> &
+  Partial<Pick<Caller, 'issuer' | 'session_id'>> & { readonly roles: readonly string[] }
 
 /** What every write says of itself, beside its document. The policy `pdp` has allowed it already. */
 export interface Write {

@@ -19,8 +19,14 @@ export interface AuditEvent {
   readonly tenant: string
   readonly type: EventType
   /** The authenticated caller; null where there is none. */
-  readonly actor: (EntityRef & { readonly key_id?: string; readonly tenant?: string }) | null
-  readonly subject: (EntityRef & { readonly properties?: Properties }) | null
+  readonly actor: (EntityRef & { readonly key_id?: string; readonly issuer?: string; readonly tenant?: string }) | null
+  /** `proven_by`: it came as a token of this issuer. */
+  readonly subject:
+    | (EntityRef & {
+        readonly properties?: Properties
+        readonly proven_by?: { readonly issuer: string; readonly jti: string | null }
+      })
+    | null
   readonly action: { readonly name: string; readonly properties?: Properties } | null
   readonly resource: (EntityRef & { readonly properties?: Properties }) | null
   readonly context: Properties | null

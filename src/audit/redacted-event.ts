@@ -103,9 +103,14 @@ function redactedQuery(query: Properties, redaction: Redaction): Properties {
 }
 
 function redactedKey(change: unknown, redaction: Redaction): unknown {
-  if (!isRecord(change) || change['kind'] !== 'entity' || !isRecord(change['key'])) return change
+  if (!isRecord(change) || !isOfEntity(change['kind']) || !isRecord(change['key'])) return change
   const { id } = change['key']
   return typeof id === 'string' ? { ...change, key: { ...change['key'], id: redaction.entityId(id) } } : change
+}
+
+/** A credential goes by the entity whose it is. */
+function isOfEntity(kind: unknown): boolean {
+  return kind === 'entity' || kind === 'credential'
 }
 
 function text(value: unknown): string | null {

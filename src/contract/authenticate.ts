@@ -1,12 +1,61 @@
-import Type from 'typebox'
-import { EntityRef } from '../policy/model.ts'
-import { problems, type RouteConfig, TenantId } from './common.ts'
+import Type, { type Static } from 'typebox'
+import { EntityRef, Identifier } from '../policy/model.ts'
+import { TOKEN_MAX } from './authorize.ts'
+import { closed, Gone, Nullable, problems, type RouteConfig, TenantId } from './common.ts'
 
 const Holder = {
   tenant: TenantId,
   subject: EntityRef,
   roles: Type.Array(Type.String(), { description: 'The built-in roles held at this moment.' }),
 }
+
+// A password is up to 1,000 characters of up to two UTF-16 units once it is normalised, and what is typed may be longer.
+const SecretText = Type.String({ minLength: 1, maxLength: 4_000 })
+const Code = Type.String({
+  minLength: 6,
+  maxLength: 64,
+  description: 'A code of the authenticator, or a recovery code. Each is good for once.',
+})
+
+/** The ways to say who one is, by `method`. */
+const METHODS = [
+  Type.Object({ method: Type.Literal('api_key'), api_key: Type.String({ minLength: 1, maxLength: 512 }) }, closed),
+  Type.Object(
+    {
+      method: Type.Literal('password'),
+      tenant: TenantId,
+      username: Identifier,
+      password: SecretText,
+      otp: Type.Optional(Code),
+    },
+    closed,
+  ),
+  Type.Object(
+    { method: Type.Literal('refresh_token'), refresh_token: Type.String({ minLength: 1, maxLength: 512 }) },
+    closed,
+  ),
+  Type.Object(
+    {
+      method: Type.Literal('token'),
+      tenant: TenantId,
+      token: Type.String({ minLength: 1, maxLength: TOKEN_MAX, description: 'Of an issuer that the tenant trusts.' }),
+    },
+    closed,
+  ),
+] as const
+
+export type Credential = Static<(typeof METHODS)[number]>
+
+/** What is sent for one method. */
+export type CredentialOf<M extends Credential['method']> = Extract<Credential, { method: M }>
+
+// With a discriminator, what is wrong is said of the method that was chosen, not of all of them.
+const Credential = Type.Unsafe<Credential>({
+  type: 'object',
+  discriminator: { propertyName: 'method' },
+  required: ['method'],
+  oneOf: METHODS,
+})
 
 export const authenticate = {
   method: 'POST',
@@ -16,20 +65,41 @@ export const authenticate = {
     operationId: 'authenticate',
     tags: ['Authentication'],
     summary: 'Exchange a credential for an access token',
+    description:
+      'Whatever is wrong with a credential, and whether there is such an account or not, the answer is the same 401. ' +
+      'A missing `otp` is no exception: a client asks for it together with the password. An address with too many ' +
+      'failures gets a 429.',
     security: [],
-    body: Type.Object(
-      { method: Type.Literal('api_key'), api_key: Type.String({ minLength: 1, maxLength: 512 }) },
-      { additionalProperties: false },
-    ),
+    body: Credential,
     response: {
       200: Type.Object({
         access_token: Type.String(),
         token_type: Type.Literal('Bearer'),
         expires_in: Type.Integer({ description: 'Seconds.' }),
+        refresh_token: Type.Optional(
+          Type.String({ description: 'For the next access token, once; the answer to that brings the next one.' }),
+        ),
         ...Holder,
       }),
-      ...problems(400, 401, 503),
+      ...problems(400, 401, 429, 503),
     },
+  },
+} as const
+
+export const revoke = {
+  method: 'POST',
+  url: '/v1/authenticate/revoke',
+  config: { permission: 'caller', body: 'optional' } satisfies RouteConfig,
+  schema: {
+    operationId: 'revoke',
+    tags: ['Authentication'],
+    summary: 'End the session that the access token belongs to',
+    description: 'A token that was got with an API key ends alone; the key itself ends when it is deleted.',
+    body: Type.Object(
+      { all: Type.Optional(Type.Boolean({ description: 'All sessions of the caller, not this one alone.' })) },
+      closed,
+    ),
+    response: { 204: Gone, ...problems(400, 401, 403, 422, 503) },
   },
 } as const
 
@@ -45,7 +115,8 @@ export const me = {
       200: Type.Object({
         ...Holder,
         method: Type.Union([Type.Literal('api_key'), Type.Literal('access_token')]),
-        key_id: Type.Union([Type.String(), Type.Null()]),
+        key_id: Nullable(Type.String()),
+        session_id: Nullable(Type.String()),
       }),
       ...problems(401, 403, 503),
     },

@@ -1,6 +1,35 @@
 import Type, { type Static } from 'typebox'
-import { AccessRequest, Obligation, Reason } from '../policy/model.ts'
+import { AccessRequest, EntityRef, Obligation, Reason } from '../policy/model.ts'
 import { BODY_LIMIT, problems, type RouteConfig, warnings } from './common.ts'
+
+/** In characters. */
+export const TOKEN_MAX = 16_384
+
+const { subject: NamedSubject, ...rest } = AccessRequest.properties
+
+/** A subject by its name, or by a token of an issuer that the tenant trusts: one of the two. */
+const Subject = Type.Unsafe({
+  type: 'object',
+  properties: {
+    ...NamedSubject.properties,
+    token: Type.String({
+      minLength: 1,
+      maxLength: TOKEN_MAX,
+      description:
+        "The end user's token, of a trusted issuer (`/v1/issuers`), in the place of type, id and properties: it is verified, and the decision is about whom it names.",
+    }),
+  },
+  if: { required: ['token'] },
+  // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+  then: { properties: { type: false, id: false, properties: false } },
+  else: { required: ['type', 'id'] },
+})
+
+/** A decision request whose subject is whom a token names. */
+export type TokenRequest = Omit<AccessRequest, 'subject'> & { readonly subject: { readonly token: string } }
+
+export type DecisionRequest = AccessRequest | TokenRequest
+export const DecisionRequest = Type.Unsafe<DecisionRequest>(Type.Object({ subject: Subject, ...rest }))
 
 export const DecisionAnswer = Type.Object(
   {
@@ -13,6 +42,7 @@ export const DecisionAnswer = Type.Object(
       ),
       obligations: Type.Array(Obligation),
       revision: Type.Integer({ description: "The tenant's revision that the decision was made at." }),
+      subject: Type.Optional(Type.Object(EntityRef.properties, { description: 'Whom the token names, if one came.' })),
       ...warnings,
     }),
   },
@@ -31,7 +61,7 @@ export const authorize = {
     summary: 'May this subject do this action on this resource?',
     description:
       'Default deny. `options.min_revision`, from the header `Verdict-Revision` of a write, makes the answer at least that fresh on every replica. Properties that do not fit the schema of their type are a 400, or `warnings` where the type says so.',
-    body: AccessRequest,
+    body: DecisionRequest,
     response: { 200: DecisionAnswer, ...problems(400, 401, 403, 503) },
   },
 } as const

@@ -12,6 +12,10 @@ export interface RouteConfig {
   readonly acting?: boolean
   /** A call of it leaves no record: it tells what anybody may know, and nothing of a tenant. */
   readonly unaudited?: true
+  /** Whoever is logged in may call it for itself: the path names its `type` and `id`. */
+  readonly own?: true
+  /** The body may be left out: it is then `{}`. */
+  readonly body?: 'optional'
   /** A suspended tenant's callers get an answer (a deny) instead of a 403. */
   readonly suspended?: 'answers'
   /** It takes rights away: where calls are limited, it has room of its own. */

@@ -1,7 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { Trace } from '../policy/explanation.ts'
-import { AccessRequest } from '../policy/model.ts'
-import { DecisionAnswer } from './authorize.ts'
+import { DecisionAnswer, DecisionRequest } from './authorize.ts'
 import { BODY_LIMIT, problems, type RouteConfig } from './common.ts'
 
 export const ExplainAnswer = Type.Object(
@@ -21,7 +20,7 @@ export const explain = {
     summary: 'Why may this subject do this, or why not?',
     description:
       'Decides as `POST /v1/authorize` does, and tells how. Nobody acts on it: it consumes nothing, and it is in the audit as type `administration`, action `pdp:explain`, with what was asked and answered in `context.explained`; `decision_id` is the id of that record.',
-    body: AccessRequest,
+    body: DecisionRequest,
     response: { 200: ExplainAnswer, ...problems(400, 401, 403, 503) },
   },
 } as const

@@ -5,8 +5,10 @@ import * as authenticate from './authenticate.ts'
 import * as authorize from './authorize.ts'
 import * as bundle from './bundle.ts'
 import type { RouteConfig } from './common.ts'
+import * as credentials from './credentials.ts'
 import * as entities from './entities.ts'
 import * as explain from './explain.ts'
+import * as issuers from './issuers.ts'
 import * as operations from './operations.ts'
 import * as policies from './policies.ts'
 import * as tenants from './tenants.ts'
@@ -25,6 +27,7 @@ export const ROUTES: readonly Route[] = [
   authorize.authorize,
   explain.explain,
   authenticate.authenticate,
+  authenticate.revoke,
   authenticate.me,
   authenticate.jwks,
   types.listTypes,
@@ -74,6 +77,15 @@ export const ROUTES: readonly Route[] = [
   tenants.createApiKey,
   tenants.rotateApiKey,
   tenants.deleteApiKey,
+  issuers.listIssuers,
+  issuers.getIssuer,
+  issuers.putIssuer,
+  issuers.deleteIssuer,
+  credentials.putPassword,
+  credentials.deletePassword,
+  credentials.putTotp,
+  credentials.deleteTotp,
+  credentials.deleteSessions,
   tenants.listTenants,
   tenants.createTenant,
   tenants.getTenant,

@@ -4,24 +4,24 @@ import type { FastifyInstance } from 'fastify'
 import { LRUCache } from 'lru-cache'
 import Type from 'typebox'
 import { Value } from 'typebox/value'
+import type { GotWith, IssuedBy, TokenClaims } from '../authn/authenticate.ts'
 import type { SigningKeys } from '../authn/signing-key.ts'
-
-/** What an access token says. It names its API key and holds nothing itself: rights are the key's at the moment of use. */
-export interface TokenClaims {
-  readonly tenant: string
-  readonly key: string
-  readonly jti: string
-  /** Seconds since the epoch. */
-  readonly exp: number
-}
+import { Identifier } from '../policy/model.ts'
 
 export interface AccessTokens {
-  /** Seconds that a token lives. */
-  readonly lifetime: number
-  issue(holder: { tenant: string; key: string; subject: { type: string; id: string } }, nowMs: number): string
+  /** Issues one that lives for `LIFETIME_S` at most, and not beyond `until` (ms since the epoch). */
+  issue(holder: Holder, nowMs: number, until?: number): IssuedToken
   /** The claims of a valid token; undefined for any other text. */
   verify(token: string, nowMs: number): TokenClaims | undefined
   keys(): readonly Readonly<Record<string, unknown>>[]
+}
+
+export type Holder = Pick<TokenClaims, 'tenant' | 'subject' | 'of'>
+
+export interface IssuedToken {
+  readonly token: string
+  /** Seconds that it lives. */
+  readonly expires_in: number
 }
 
 const LIFETIME_S = 900
@@ -42,25 +42,26 @@ export async function accessTokens(app: FastifyInstance, keys: SigningKeys, issu
   // Keyed by a hash of the token's exact bytes: a token with another last character that still verifies only misses.
   const verified = new LRUCache<string, Verified>({ max: VERIFIED })
   return {
-    lifetime: LIFETIME_S,
-    issue: ({ tenant, key, subject }, nowMs) => {
+    issue: ({ tenant, subject, of }, nowMs, until = Number.POSITIVE_INFINITY) => {
       const signing = keys.current()
+      const expires_in = Math.max(1, Math.min(LIFETIME_S, Math.floor((until - nowMs) / 1000)))
       const payload = {
         iss: issuer,
         aud: issuer,
         sub: subject.id,
         sub_type: subject.type,
         tenant,
-        key,
+        ...claimOf(of),
         nbf: Math.floor(nowMs / 1000),
       }
-      return jwt.sign(payload, {
+      const token = jwt.sign(payload, {
         key: signing.private_pem,
         kid: signing.kid,
         jti: randomUUID(),
-        expiresIn: LIFETIME_S,
+        expiresIn: expires_in,
         header: { typ: 'at+jwt', alg: 'EdDSA' },
       })
+      return { token, expires_in }
     },
     verify: (token, nowMs) => {
       const digest = hash('sha256', token, 'base64url')
@@ -92,7 +93,7 @@ function check(jwt: JWT, keys: SigningKeys, issuer: string, token: string, nowMs
       allowedIss: issuer,
       allowedAud: issuer,
       checkTyp: 'at+jwt',
-      requiredClaims: ['iss', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sub', 'tenant', 'key'],
+      requiredClaims: ['iss', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sub', 'sub_type', 'tenant'],
     })
     const read = claimsOf(claims, nowMs)
     return read && { kid: key.kid, claims: read }
@@ -105,14 +106,36 @@ function check(jwt: JWT, keys: SigningKeys, issuer: string, token: string, nowMs
 /** What a library leaves unchecked: that each claim has its type, and that the token is not from the future. */
 function claimsOf(claims: unknown, nowMs: number): TokenClaims | undefined {
   if (!Value.Check(Claims, claims) || claims.iat * 1000 > nowMs + MAX_SKEW_MS) return undefined
-  const { tenant, key, jti, exp } = claims
-  return { tenant, key, jti, exp }
+  const { tenant, sub, sub_type, key, sid, issuer, jti, exp } = claims
+  const of = ofOne(key, sid, issuer)
+  return of && { tenant, subject: { type: sub_type, id: sub }, of, jti, exp }
+}
+
+function claimOf(of: GotWith): { key: string } | { sid: string } | { issuer: IssuedBy } {
+  return 'session' in of ? { sid: of.session } : of
+}
+
+/** A token is of a key, of a session or of an issuer, never of two of them. */
+function ofOne(
+  key: string | undefined,
+  session: string | undefined,
+  issuer: IssuedBy | undefined,
+): GotWith | undefined {
+  const [of, second] = [
+    ...(key === undefined ? [] : [{ key }]),
+    ...(session === undefined ? [] : [{ session }]),
+    ...(issuer === undefined ? [] : [{ issuer }]),
+  ]
+  return second === undefined ? of : undefined
 }
 
 const Claims = Type.Object({
-  sub: Type.String(),
+  sub: Identifier,
+  sub_type: Identifier,
   tenant: Type.String(),
-  key: Type.String(),
+  key: Type.Optional(Type.String()),
+  sid: Type.Optional(Type.String()),
+  issuer: Type.Optional(Type.Object({ name: Type.String(), version: Type.Number(), roles: Type.Array(Type.String()) })),
   jti: Type.String(),
   iat: Type.Number(),
   exp: Type.Number(),

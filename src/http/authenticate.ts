@@ -1,27 +1,36 @@
 import type { FastifyRequest } from 'fastify'
-import { eventId } from '../audit/event.ts'
+import { type AuditEvent, eventId } from '../audit/event.ts'
 import type { Caller } from '../authn/caller.ts'
 import * as contract from '../contract/authenticate.ts'
 import { BODY_LIMIT } from '../contract/common.ts'
-import { actorOf, type Pdp } from '../pdp.ts'
-import type { Snapshots } from '../snapshot/snapshots.ts'
-import { builtInRoles } from '../snapshot/tenant-snapshot.ts'
-import type { AccessTokens } from './access-token.ts'
-import type { Authenticator } from './authenticator.ts'
+import { Failure } from '../failure.ts'
+import { actorOf } from '../pdp.ts'
+import type { Admission, AuthenticateParts } from './authenticate/admission.ts'
+import { byApiKey } from './authenticate/api-key.ts'
+import { byPassword } from './authenticate/password.ts'
+import { byRefreshToken } from './authenticate/refresh-token.ts'
+import { byToken } from './authenticate/token.ts'
 import { callOf } from './guard.ts'
 import { originOf } from './origin.ts'
 import { problemInstead } from './problem.ts'
 import type { App } from './server.ts'
-import type { Throttles } from './throttle.ts'
 
-export interface AuthenticateParts {
-  readonly pdp: Pdp
-  readonly snapshots: Snapshots
-  readonly tokens: AccessTokens
-  readonly authenticator: Authenticator
-  readonly throttles: Throttles
-  readonly clock: () => number
+/** Each way to say who one is has a file of its own. What is no good is refused, and recorded, in there. */
+function admit(parts: AuthenticateParts, request: FastifyRequest, body: contract.Credential): Promise<Admission> {
+  switch (body.method) {
+    case 'api_key':
+      return byApiKey(parts, request, body)
+    case 'password':
+      return byPassword(parts, request, body)
+    case 'refresh_token':
+      return byRefreshToken(parts, request, body)
+    case 'token':
+      return byToken(parts, request, body)
+  }
 }
+
+/** How a refusal is answered; from an address that is locked it is a 429. */
+const REFUSALS: ReadonlySet<number> = new Set([401, 429])
 
 /** For everybody: a credential against an access token, and the keys that such tokens are verified with. */
 export function openAuthenticateRoutes(app: App, parts: AuthenticateParts): void {
@@ -32,7 +41,7 @@ export function openAuthenticateRoutes(app: App, parts: AuthenticateParts): void
     onRequest: (request, reply) => parts.throttles.authentication(request, reply),
     // A token that was given or refused has its record.
     onSend: (request, reply, payload, done) => {
-      if (reply.statusCode < 400 || reply.statusCode === 401) return done(null, payload)
+      if (reply.statusCode < 400 || REFUSALS.has(reply.statusCode)) return done(null, payload)
       authenticator.failed(request, reply.statusCode).then(
         () => done(null, payload),
         (error: unknown) => done(null, problemInstead(error, request, reply)),
@@ -40,56 +49,82 @@ export function openAuthenticateRoutes(app: App, parts: AuthenticateParts): void
     },
     handler: async (request) => {
       const began = performance.now()
-      const caller = await authenticator.callerOf(request, request.body.api_key)
-      const { tenant, subject, key_id } = caller
-      const roles = await rolesOf(parts, request, caller)
-      const access_token = tokens.issue({ tenant, subject, key: key_id ?? '' }, clock())
-      await pdp.record(
-        {
-          ...eventId(clock()),
-          tenant,
-          type: 'authentication',
-          actor: actorOf(caller, tenant),
-          subject,
-          action: { name: 'pdp:authenticate' },
-          resource: null,
-          context: { method: request.body.method },
-          decision: true,
-          reason: null,
-          rules: [],
-          obligations: [],
-          revision: null,
-          ...originOf(request),
-          duration_us: Math.round((performance.now() - began) * 1000),
-        },
-        'journal',
-      )
-      return { access_token, token_type: 'Bearer', expires_in: tokens.lifetime, tenant, subject, roles }
+      const { caller, of, roles, refresh_token, until, context: said } = await admit(parts, request, request.body)
+      const { tenant, subject } = caller
+      const { token, expires_in } = tokens.issue({ tenant, subject, of }, clock(), until)
+      const context = { method: request.body.method, ...said }
+      await pdp.record(successEvent(request, caller, 'pdp:authenticate', context, clock(), began), 'journal')
+      const refresh = refresh_token === undefined ? {} : { refresh_token }
+      return { access_token: token, token_type: 'Bearer', expires_in, ...refresh, tenant, subject, roles }
     },
   })
   app.route({ ...contract.jwks, handler: async () => ({ keys: tokens.keys() }) })
 }
 
-export function ownRoutes(app: App): void {
+export function ownRoutes(app: App, parts: AuthenticateParts): void {
+  app.route({
+    ...contract.revoke,
+    handler: async (request, reply) => {
+      const call = callOf(request)
+      const context = await end(parts, request, call.caller, request.body.all === true)
+      await parts.learnRevoked()
+      const event = successEvent(request, call.caller, 'pdp:revoke', context, parts.clock(), call.began)
+      await parts.pdp.record(event, call.audit_mode)
+      call.recorded = true
+      return reply.code(204).send()
+    },
+  })
   app.route({
     ...contract.me,
     handler: async (request) => {
       const { caller, roles } = callOf(request)
-      const { tenant, subject, method, key_id } = caller
-      return { tenant, subject, roles, method, key_id }
+      const { tenant, subject, method, key_id, session_id } = caller
+      return { tenant, subject, roles, method, key_id, session_id }
     },
   })
 }
 
-/** The built-in roles of a caller that may call at all: of a suspended tenant, or disabled, it gets no token. */
-async function rolesOf(
-  { snapshots, authenticator, clock }: AuthenticateParts,
+/** Ends what the call was made with. @returns what the record says of it. */
+async function end(
+  { sessions, authenticator, clock }: AuthenticateParts,
+  request: FastifyRequest,
+  { tenant, subject, method, session_id }: Caller,
+  all: boolean,
+): Promise<Record<string, unknown>> {
+  if (all) return { sessions: await sessions.revokeAll(tenant, subject) }
+  if (session_id !== null) {
+    await sessions.revoke(tenant, session_id)
+    return { session: session_id }
+  }
+  const claims = method === 'access_token' ? authenticator.claimsOf(request) : undefined
+  if (claims === undefined) throw new Failure('unprocessable', 'an API key has no session: it ends when it is deleted')
+  await sessions.revokeToken(claims.jti, Math.ceil(claims.exp - clock() / 1000))
+  return { token: claims.jti }
+}
+
+function successEvent(
   request: FastifyRequest,
   caller: Caller,
-): Promise<readonly string[]> {
-  const roles = await snapshots.withEntity(caller.tenant, caller.subject, (tenant, subject) => {
-    if (tenant.status === 'suspended' || subject.disabled) return undefined
-    return caller.key_roles ?? builtInRoles(tenant, subject, clock())
-  })
-  return roles ?? authenticator.refuse(request, caller.tenant)
+  action: string,
+  context: Record<string, unknown>,
+  now: number,
+  began: number,
+): AuditEvent {
+  return {
+    ...eventId(now),
+    tenant: caller.tenant,
+    type: 'authentication',
+    actor: actorOf(caller, caller.tenant),
+    subject: caller.subject,
+    action: { name: action },
+    resource: null,
+    context,
+    decision: true,
+    reason: null,
+    rules: [],
+    obligations: [],
+    revision: null,
+    ...originOf(request),
+    duration_us: Math.round((performance.now() - began) * 1000),
+  }
 }

@@ -1,12 +1,14 @@
 import type { FastifyRequest } from 'fastify'
 import { type AuditEvent, eventId } from '../audit/event.ts'
-import { type Authenticated, authenticate } from '../authn/authenticate.ts'
+import { type Authenticated, authenticate, type TokenClaims } from '../authn/authenticate.ts'
 import type { Caller } from '../authn/caller.ts'
 import { FailedAttempts, type Uncounted } from '../authn/failed-attempts.ts'
 import type { KeyUse } from '../authn/key-use.ts'
 import { Failure } from '../failure.ts'
 import type { Pdp } from '../pdp.ts'
+import type { EntityRef, Properties } from '../policy/model.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
+import type { TenantSnapshot } from '../snapshot/tenant-snapshot.ts'
 import type { AccessTokens } from './access-token.ts'
 import { header, originOf } from './origin.ts'
 
@@ -16,12 +18,27 @@ export interface Authenticator {
   caller(request: FastifyRequest): Caller | Promise<Caller>
   /** The same for a credential that came in a body. */
   callerOf(request: FastifyRequest, credential: string): Promise<Caller>
-  /** Records a refusal in the tenant that the credential names, where it names one, and fails with `unauthenticated`. */
-  refuse(request: FastifyRequest, tenant: string | undefined): Promise<never>
+  /** What the access token of a request says; undefined where it came with none. */
+  claimsOf(request: FastifyRequest): TokenClaims | undefined
+  /**
+   * Records a refusal in the tenant that the credential names, where it names one, and fails with `unauthenticated`, or
+   * with `throttled` where there is a time to wait.
+   */
+  refuse(request: FastifyRequest, tenant: string | undefined, refused?: Refused): Promise<never>
   /** Records a call for a token that came to neither a token nor a refusal: a malformed one, say. */
   failed(request: FastifyRequest, status: number): Promise<void>
   /** Records what was too much to be recorded singly: `past` every minute or so, `all` when the process ends. */
   drain(which: 'past' | 'all'): Promise<void>
+}
+
+/** What a record says of a refusal; to whom it is answered, all are the same. */
+export interface Refused {
+  readonly reason?: string
+  /** Whose the credential is, where there is such a one. */
+  readonly subject?: EntityRef | null
+  readonly context?: Properties
+  /** Seconds; 0 or absent: no time would help. */
+  readonly retryAfter?: number
 }
 
 export interface AuthenticatorParts {
@@ -29,24 +46,39 @@ export interface AuthenticatorParts {
   readonly snapshots: Snapshots
   readonly tokens: AccessTokens
   readonly keyUse: KeyUse
+  readonly isRevoked: (id: string) => boolean
   readonly clock: () => number
 }
 
 const SYSTEM = 'system'
-const REFUSED = 'invalid_credential'
 
-export function createAuthenticator({ pdp, snapshots, tokens, keyUse, clock }: AuthenticatorParts): Authenticator {
+export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
+  const { pdp, snapshots, tokens, keyUse, isRevoked, clock } = parts
   const failed = new FailedAttempts()
   const source = {
     findApiKey: (id: string) => snapshots.findApiKey(id),
     verifyToken: (token: string, now: number) => tokens.verify(token, now),
+    isRevoked,
+    isTenant: (id: string) => {
+      const tenant = snapshots.tenant(id)
+      return tenant instanceof Promise ? tenant.then((found) => found !== undefined) : tenant !== undefined
+    },
+    findIssuer: (id: string, name: string) => inTenant(id, ({ issuers }) => issuers.named(name)),
   }
 
-  async function refuse(request: FastifyRequest, tenant: string | undefined): Promise<never> {
+  function inTenant<T>(id: string, read: (tenant: TenantSnapshot) => T): T | undefined | Promise<T | undefined> {
+    const tenant = snapshots.tenant(id)
+    if (tenant instanceof Promise) return tenant.then((found) => found && read(found))
+    return tenant && read(tenant)
+  }
+
+  async function refuse(request: FastifyRequest, tenant: string | undefined, refused: Refused = {}): Promise<never> {
     const now = clock()
     if (failed.isRecordedSingly(request.ip, now)) {
-      await pdp.record(failureEvent(now, tenant ?? SYSTEM, originOf(request), REFUSED, null), 'journal')
+      await pdp.record(failureEvent(now, tenant ?? SYSTEM, originOf(request), refused), 'journal')
     }
+    const { retryAfter = 0 } = refused
+    if (retryAfter > 0) throw new Failure('throttled', 'too many failed attempts from this address', { retryAfter })
     throw new Failure('unauthenticated', 'no valid credential came with the request')
   }
 
@@ -63,7 +95,7 @@ export function createAuthenticator({ pdp, snapshots, tokens, keyUse, clock }: A
     const { address, count } = uncounted
     const origin = { ip: address, user_agent: null, request_id: null, trace_id: null }
     try {
-      await pdp.record(failureEvent(now, SYSTEM, origin, REFUSED, { count }), 'journal')
+      await pdp.record(failureEvent(now, SYSTEM, origin, { context: { count } }), 'journal')
     } catch (error) {
       failed.putBack(uncounted)
       throw error
@@ -80,11 +112,15 @@ export function createAuthenticator({ pdp, snapshots, tokens, keyUse, clock }: A
     async callerOf(request, credential) {
       return settle(request, await authenticate(source, `Bearer ${credential}`, clock()))
     },
+    claimsOf(request) {
+      const token = /^bearer +(.+)$/i.exec(header(request, 'authorization') ?? '')?.[1]
+      return token === undefined ? undefined : tokens.verify(token, clock())
+    },
     async failed(request, status) {
       const now = clock()
       if (!failed.isRecordedSingly(request.ip, now)) return
       const reason = status < 500 ? 'invalid_request' : 'unavailable'
-      await pdp.record(failureEvent(now, SYSTEM, originOf(request), reason, { status }), 'journal')
+      await pdp.record(failureEvent(now, SYSTEM, originOf(request), { reason, context: { status } }), 'journal')
     },
     async drain(which) {
       const now = clock()
@@ -97,18 +133,17 @@ function failureEvent(
   now: number,
   tenant: string,
   origin: Pick<AuditEvent, 'ip' | 'user_agent' | 'request_id' | 'trace_id'>,
-  reason: string,
-  context: AuditEvent['context'],
+  { reason = 'invalid_credential', subject = null, context }: Refused,
 ): AuditEvent {
   return {
     ...eventId(now),
     tenant,
     type: 'authentication',
     actor: null,
-    subject: null,
+    subject,
     action: { name: 'pdp:authenticate' },
     resource: null,
-    context,
+    context: context ?? null,
     decision: false,
     reason,
     rules: [],

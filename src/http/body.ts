@@ -26,7 +26,9 @@ export function readBodies(app: FastifyInstance): void {
     }
   })
   app.addHook('preValidation', (request, _reply, done) => {
-    const wantsBody = request.routeOptions.schema?.body !== undefined
+    const { config, schema } = request.routeOptions
+    const wantsBody = schema?.body !== undefined
+    if (wantsBody && config.body === 'optional') request.body ??= {}
     if (wantsBody && request.body === undefined) done(missingBody())
     else {
       if (request.fingerprint === null) fingerprint(request, EMPTY)

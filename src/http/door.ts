@@ -5,7 +5,7 @@ import type { App } from './server.ts'
 /** Longer than a request is on its way, from a client that has not heard yet. */
 const QUIET_MS = 100
 /** How long answers may be held up while the door closes, and how long nobody must have come for it to close. */
-const HOLD_MS = 300
+const HOLD_MS = 1_000
 const CALM_MS = 25
 const LOOK_MS = 10
 
@@ -60,14 +60,17 @@ export class Door {
     release()
   }
 
-  /** Waits until a number has not changed for `calm` ms, or is none any more; until `until` at the latest. */
+  /**
+   * Waits until a number has not changed for `calm` ms, or is none any more; until `until` at the latest. Counted in
+   * looks: a process that did not get to run for a while has seen nobody come, and that says nothing.
+   */
   async #settled(calm: number, until: number, read: () => number | undefined): Promise<void> {
     let seen = read()
-    let since = Date.now()
-    while (seen !== undefined && Date.now() - since < calm && Date.now() < until) {
+    let quiet = 0
+    while (seen !== undefined && quiet < calm && Date.now() < until) {
       await pause(LOOK_MS)
       const now = read()
-      if (now !== seen) since = Date.now()
+      quiet = now === seen ? quiet + LOOK_MS : 0
       seen = now
     }
   }

@@ -7,8 +7,9 @@ import { type Asking, type AuditMode, actorOf, type Pdp } from '../pdp.ts'
 import { ACTING_OPERATOR, type PdpPermission } from '../policy/built-in.ts'
 import type { EntityFacts } from '../policy/entity-graph.ts'
 import type { Decision } from '../policy/model.ts'
+import { callerRoles } from '../snapshot/caller-roles.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
-import { builtInRoles, type TenantSnapshot } from '../snapshot/tenant-snapshot.ts'
+import type { TenantSnapshot } from '../snapshot/tenant-snapshot.ts'
 import type { Authenticator } from './authenticator.ts'
 import { header, originOf } from './origin.ts'
 import { problemInstead } from './problem.ts'
@@ -62,8 +63,11 @@ export function guard(app: FastifyInstance, parts: GuardParts): void {
     // Before it is judged: being refused, again and again, fills the trail.
     if (!isDecision(request)) await parts.throttles.administration(request, reply, caller)
     const { call, isThere } = await admit({ ...parts, rates }, request, caller)
-    request.call = { ...call, caller, origin: originOf(request), began, recorded: false }
-    if (call.refusal !== undefined) throw new Failure('forbidden', `the caller may not do this: ${call.refusal.reason}`)
+    // Written out: each request makes one, and over a spread object that takes 4 µs.
+    const { tenant, roles, permission, rules, audit_mode, refusal } = call
+    const origin = originOf(request)
+    request.call = { tenant, roles, permission, rules, audit_mode, refusal, caller, origin, began, recorded: false }
+    if (refusal !== undefined) throw new Failure('forbidden', `the caller may not do this: ${refusal.reason}`)
     if (!isThere) throw new Failure('not_found', 'there is no such tenant')
   })
   app.addHook('onError', (request, _reply, error, done) => {
@@ -140,14 +144,15 @@ function judge(
   const permission = asked === 'caller' || asked === 'anyone' || asked === undefined ? OWN : asked
   const atMost = tenant.index.settings.decisions_per_second
   if (atMost !== null && isDecision(request)) rates.count(tenant.id, atMost, clock())
-  const own = caller.key_roles ?? builtInRoles(tenant, subject, clock())
+  const own = callerRoles(caller, tenant, subject, clock())
   const elsewhere = acting !== undefined && acting !== caller.tenant
   const mayActHere = caller.tenant === SYSTEM && own.includes('pdp:operator') && (mayAct === true || !elsewhere)
   const roles = elsewhere ? [ACTING_OPERATOR] : own
   const decide = () => {
     if (tenant.status === 'suspended' && suspended !== 'answers') return SUSPENDED
     if (acting !== undefined && !mayActHere) return NO_OPERATOR
-    return permission === OWN ? ownDecision(subject) : pdp.permit(subject, roles, permission)
+    if (permission === OWN || isAboutItself(request, caller)) return ownDecision(subject)
+    return pdp.permit(subject, roles, permission)
   }
   const decision = decide()
   return {
@@ -158,6 +163,16 @@ function judge(
     audit_mode: tenant.index.settings.audit_mode,
     refusal: decision.decision ? undefined : decision,
   }
+}
+
+/**
+ * Whoever is logged in may do some things to itself. Only in a session: who holds a key of somebody's is not that
+ * person, and a key that holds less than its subject must not make a password that holds more.
+ */
+function isAboutItself(request: FastifyRequest, { session_id, subject }: Caller): boolean {
+  if (request.routeOptions.config.own !== true || session_id === null) return false
+  const { type, id } = request.params as Record<string, unknown>
+  return type === subject.type && id === subject.id
 }
 
 const NOTHING = { rules: [], obligations: [] } as const

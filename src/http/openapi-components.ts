@@ -4,6 +4,7 @@ import * as authorize from '../contract/authorize.ts'
 import * as bundle from '../contract/bundle.ts'
 import * as entities from '../contract/entities.ts'
 import * as explain from '../contract/explain.ts'
+import * as issuers from '../contract/issuers.ts'
 import * as operations from '../contract/operations.ts'
 import * as policies from '../contract/policies.ts'
 import * as tenants from '../contract/tenants.ts'
@@ -18,6 +19,7 @@ const MODULES: readonly object[] = [
   bundle,
   entities,
   explain,
+  issuers,
   operations,
   policies,
   tenants,

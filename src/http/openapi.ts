@@ -26,6 +26,7 @@ const TAGS = [
   ['Tenants', 'For operators'],
   ['Settings', "A tenant's own settings"],
   ['API keys', 'Credentials of services'],
+  ['Issuers', 'Whose tokens are trusted'],
   ['Operations', 'Health, metrics and this document'],
 ] as const
 
@@ -64,7 +65,7 @@ export async function describeRoutes(app: FastifyInstance): Promise<void> {
 
 /** The document, made from the contract alone: no server and no database is needed for it. */
 export async function openapiDocument(): Promise<object> {
-  const app = fastify({ exposeHeadRoutes: false })
+  const app = fastify({ exposeHeadRoutes: false, ajv: { customOptions: { discriminator: true } } })
   await describeRoutes(app)
   for (const route of ROUTES) {
     app.route({

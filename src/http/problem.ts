@@ -15,11 +15,13 @@ const STATUS = {
   payload_too_large: 413,
   unsupported_media_type: 415,
   revision_unknown: 400,
+  invalid_subject_token: 400,
   idempotency_mismatch: 422,
   audit_unavailable: 503,
   store_unavailable: 503,
   tenant_busy: 503,
   facts_unavailable: 503,
+  issuer_unavailable: 503,
   stale: 503,
   revision_not_reached: 503,
   shutting_down: 503,
@@ -40,11 +42,13 @@ const TITLES = {
   payload_too_large: 'Too large',
   unsupported_media_type: 'Unsupported media type',
   revision_unknown: 'Unknown revision',
+  invalid_subject_token: 'The token of the subject is refused',
   idempotency_mismatch: 'Idempotency-Key used for another request',
   audit_unavailable: 'The audit record cannot be kept',
   store_unavailable: 'The database does not answer',
   tenant_busy: 'Another write of the tenant is under way',
   facts_unavailable: 'What the decision needs is not in memory',
+  issuer_unavailable: 'The keys of a trusted issuer cannot be had',
   stale: 'The policy in memory is too old',
   revision_not_reached: 'The revision has not arrived yet',
   shutting_down: 'Shutting down',
@@ -152,7 +156,8 @@ export function clientProblem(error: Error & { code?: string }, socket: Duplex):
 }
 
 function invalid(errors: readonly FastifySchemaValidationError[], where: string): Failure {
-  const problems = errors.map((error) => located(error, where))
+  // That the one or the other branch applies is said by what is wrong in it.
+  const problems = errors.filter(({ keyword }) => keyword !== 'if').map((error) => located(error, where))
   return new Failure('invalid_request', `the ${WHERE[where] ?? where} does not have the shape that this route takes`, {
     problems,
   })
@@ -167,7 +172,10 @@ const WHERE: Readonly<Record<string, string>> = {
 
 /** Points at the member that is wrong or missing, not at the object that it would stand in. */
 export function located(error: FastifySchemaValidationError, where: string): Problem {
-  const member = error.params['missingProperty'] ?? error.params['additionalProperty']
+  const member =
+    error.keyword === 'discriminator'
+      ? error.params['tag']
+      : (error.params['missingProperty'] ?? error.params['additionalProperty'])
   const pointer = typeof member === 'string' ? `${error.instancePath}/${escapePointer(member)}` : error.instancePath
   const place = where === 'body' ? '' : `${WHERE[where] ?? where}: `
   return { pointer, detail: `${place}${detailOf(error)}` }
@@ -177,8 +185,12 @@ function detailOf(error: FastifySchemaValidationError): string {
   switch (error.keyword) {
     case 'required':
       return 'is required'
+    case 'false schema':
+      return 'does not stand beside the others'
     case 'additionalProperties':
       return 'is not a member that is known here'
+    case 'discriminator':
+      return error.params['error'] === 'tag' ? 'is required' : 'is none of those that are known here'
     default:
       return error.message ?? 'is not valid'
   }

@@ -1,8 +1,12 @@
 import type { Administration } from '../administration.ts'
 import type { Redactor } from '../audit/redactor.ts'
+import type { TrustedTokens } from '../authn/issuer/trusted-tokens.ts'
 import type { KeyUse } from '../authn/key-use.ts'
+import type { LogIn } from '../authn/login.ts'
+import type { SessionStore } from '../authn/session.ts'
 import type { SigningKeys } from '../authn/signing-key.ts'
 import type { Pdp } from '../pdp.ts'
+import type { RevokedTokens } from '../snapshot/revoked-tokens.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { TenantDatabase } from '../store/database.ts'
 import { accessTokens } from './access-token.ts'
@@ -14,8 +18,10 @@ import { openAuthenticateRoutes, ownRoutes } from './authenticate.ts'
 import { type Authenticator, createAuthenticator } from './authenticator.ts'
 import { authorizeRoutes } from './authorize.ts'
 import { bundleRoutes } from './bundle.ts'
+import { credentialRoutes } from './credentials.ts'
 import { assignmentRoutes, bulkRoutes, changeRoutes, entityRoutes } from './entities.ts'
 import { guard } from './guard.ts'
+import { issuerRoutes } from './issuers.ts'
 import { type OperationsParts, operationsRoutes } from './operations.ts'
 import { policyRoutes } from './policies.ts'
 import { roleRoutes } from './roles.ts'
@@ -37,6 +43,10 @@ export interface RouteParts extends OperationsParts {
   readonly redactor: Redactor
   readonly signingKeys: SigningKeys
   readonly keyUse: KeyUse
+  readonly trustedTokens: TrustedTokens
+  readonly logIn: LogIn
+  readonly sessions: SessionStore
+  readonly revoked: RevokedTokens
   readonly publicUrl: string
   readonly limits: ThrottleLimits
   /** ms since the epoch. */
@@ -47,17 +57,19 @@ export interface RouteParts extends OperationsParts {
 export async function addRoutes(app: App, parts: RouteParts): Promise<Authenticator> {
   const { pdp, administration } = parts
   const tokens = await accessTokens(app, parts.signingKeys, parts.publicUrl)
-  const authenticator = createAuthenticator({ ...parts, tokens })
+  const authenticator = createAuthenticator({ ...parts, tokens, isRevoked: (id) => parts.revoked.isRevoked(id) })
   const throttles = await createThrottles(app, parts.limits)
+  const learnRevoked = () => parts.revoked.poll()
+  const authenticating = { ...parts, tokens, authenticator, throttles, learnRevoked }
 
   await app.register(async (open: App) => {
     operationsRoutes(open, parts)
-    openAuthenticateRoutes(open, { ...parts, tokens, authenticator, throttles })
+    openAuthenticateRoutes(open, authenticating)
   })
 
   await app.register(async (guarded: App) => {
     guard(guarded, { ...parts, authenticator, throttles })
-    ownRoutes(guarded)
+    ownRoutes(guarded, authenticating)
     authorizeRoutes(guarded, pdp)
     typeRoutes(guarded, administration)
     policyRoutes(guarded, administration)
@@ -69,6 +81,8 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     tenantRoutes(guarded, administration)
     settingsRoutes(guarded, administration)
     apiKeyRoutes(guarded, administration)
+    issuerRoutes(guarded, administration)
+    credentialRoutes(guarded, administration)
     auditProofRoutes(guarded, parts.db, parts.verify)
     auditRoutes(guarded, parts)
     auditExportRoutes(guarded, parts)

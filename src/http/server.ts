@@ -18,6 +18,8 @@ declare module 'fastify' {
     permission?: RouteConfig['permission']
     acting?: boolean
     unaudited?: true
+    own?: true
+    body?: 'optional'
     suspended?: 'answers'
     revokes?: true
   }
@@ -84,7 +86,16 @@ export async function createServer(options: ServerOptions): Promise<App> {
     clientErrorHandler: clientProblem,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     // Ajv's usual leniency rewrites what came in (null → "", 5 → "5"): in a PDP that confuses identities.
-    ajv: { customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false, allErrors: false } },
+    ajv: {
+      // What else a body with a `discriminator` does not fit is said of the one that it chose.
+      customOptions: {
+        discriminator: true,
+        coerceTypes: false,
+        useDefaults: false,
+        removeAdditional: false,
+        allErrors: false,
+      },
+    },
   }).withTypeProvider<RequestTypes>()
   // Answers are written by JSON.stringify; only the hot routes bring a serializer that is compiled from their schema.
   app.setSerializerCompiler(() => JSON.stringify)

@@ -1,5 +1,5 @@
 import type { GivenAssignment } from './change.ts'
-import { type EntityFacts, type Facts, unknownEntity } from './entity-graph.ts'
+import { type EntityFacts, type Facts, NO_PROPERTIES } from './entity-graph.ts'
 import type { AccessRequest, EntityRef } from './model.ts'
 import { PolicyIndex } from './policy-index.ts'
 
@@ -35,6 +35,8 @@ export type PdpType =
   | 'pdp:bundle'
   | 'pdp:change'
   | 'pdp:api_key'
+  | 'pdp:issuer'
+  | 'pdp:credential'
   | 'pdp:audit'
   | 'pdp:caller'
 
@@ -69,6 +71,8 @@ const admin: Grants = {
   'pdp:decision': ['pdp:decide', 'pdp:explain'],
   'pdp:settings': READ_WRITE,
   'pdp:api_key': READ_WRITE,
+  'pdp:issuer': READ_WRITE,
+  'pdp:credential': ['pdp:write'],
 }
 const operator: Grants = { 'pdp:tenant': READ_WRITE }
 const actingOperator: Grants = {
@@ -156,7 +160,18 @@ export function holdingBuiltIn({ subject, resource }: Facts, roles: readonly str
 
 /** Facts of an entity of which nothing is known but its name. */
 export function bareEntity({ type, id }: EntityRef): EntityFacts {
-  return { ...unknownEntity(type, id), ancestors: [], asSubject: undefined, asResource: undefined }
+  // Written out, as each call makes one: over a spread object it takes 3 µs.
+  return {
+    type,
+    id,
+    known: false,
+    properties: NO_PROPERTIES,
+    disabled: false,
+    ancestors: [],
+    assignments: [],
+    asSubject: undefined,
+    asResource: undefined,
+  }
 }
 
 /** A built-in role as the policy `pdp` sees it held: by the caller, for this call. */

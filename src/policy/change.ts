@@ -1,3 +1,4 @@
+import type { Issuer } from './issuer.ts'
 import type { Assignment, Entity, EntityType, Policy, Role, Rule, Settings } from './model.ts'
 
 /**
@@ -13,6 +14,8 @@ export type PolicyChange =
   | Changed<'entity', { type: string; id: string }, Entity>
   | Changed<'assignment', { id: string }, GivenAssignment>
   | Changed<'api_key', { id: string }, ApiKeyFacts>
+  | Changed<'issuer', { name: string }, Issuer>
+  | Changed<'credential', { type: string; id: string; credential: 'password' | 'totp' | 'sessions' }, CredentialFacts>
   | Changed<'tenant', { id: string }, TenantFacts>
 
 interface Changed<Kind extends string, Key, Value> {
@@ -37,6 +40,16 @@ export interface ApiKeyFacts {
   /** null: what the subject holds. */
   readonly roles: readonly string[] | null
   readonly expires_at: string | null
+}
+
+/** What the log may know of a person's credential: that it is there, never a secret nor the hash of one. */
+export interface CredentialFacts {
+  /** Of a password. */
+  readonly username?: string
+  /** Of a second factor: whether its holder has shown a code of it. */
+  readonly confirmed?: boolean
+  /** Of sessions: how many were ended. */
+  readonly ended?: number
 }
 
 export interface TenantFacts {

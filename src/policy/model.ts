@@ -198,12 +198,18 @@ export const RedactionSettings = Type.Record(Type.String({ minLength: 1, maxLeng
 })
 export type RedactionSettings = Readonly<Static<typeof RedactionSettings>>
 
+/** In seconds: as long as an access token lives. */
+export const SHORTEST_SESSION_S = 900
+
 /** A tenant's own settings, each with its default where it is absent. */
 export const Settings = Type.Object(
   {
     attribute_precedence: Type.Optional(AttributePrecedence),
     audit_mode: Type.Optional(Type.Union([Type.Literal('journal'), Type.Literal('commit')])),
     rules_in_answers: Type.Optional(Type.Boolean()),
+    /** How long a login lasts without being refreshed, and at most. */
+    session_idle_seconds: Type.Optional(Type.Integer({ minimum: SHORTEST_SESSION_S, maximum: 30 * 86_400 })),
+    session_lifetime_seconds: Type.Optional(Type.Integer({ minimum: SHORTEST_SESSION_S, maximum: 90 * 86_400 })),
     /** From the lowest to the highest: what `level()` compares in conditions. */
     levels: Type.Optional(Type.Array(Identifier, { minItems: 1, maxItems: 100, uniqueItems: true })),
     redaction: Type.Optional(RedactionSettings),
@@ -218,6 +224,8 @@ export const DEFAULT_SETTINGS: Required<Settings> = {
   attribute_precedence: 'request',
   audit_mode: 'journal',
   rules_in_answers: true,
+  session_idle_seconds: 3_600,
+  session_lifetime_seconds: 43_200,
   levels: ['none', 'read_only', 'read_write', 'admin', 'system'],
   redaction: {},
   decisions_per_second: null,

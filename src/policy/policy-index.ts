@@ -5,7 +5,7 @@ import { alwaysErrs, type Condition, compileCondition, isFault } from './conditi
 import type { Key } from './key.ts'
 import { DEFAULT_SETTINGS, type EntityType, type Policy, type Role, type Rule, type Settings } from './model.ts'
 import { type PropertyCheck, propertyCheck } from './property-check.ts'
-import { Quarantine, type Quarantined } from './quarantine.ts'
+import { type Fault, Quarantine, type Quarantined } from './quarantine.ts'
 import { RuleIndex } from './rule-index.ts'
 import { soundPermission, soundPolicy, soundRole, soundRule, soundSettings, soundType } from './soundness.ts'
 import { VagueRules } from './vague-rules.ts'
@@ -70,7 +70,7 @@ export class PolicyIndex {
   }
 
   /** All documents that are quarantined. */
-  *faults(): Generator<{ readonly kind: Quarantined; readonly name: string; readonly reason: string }> {
+  *faults(): Generator<Fault> {
     yield* this.quarantine.all()
     for (const { name, doubt } of this.shared.roles.doubted) {
       if (doubt === undefined) yield { kind: 'role', name, reason: CYCLE }

@@ -1,4 +1,11 @@
-export type Quarantined = 'settings' | 'type' | 'policy' | 'role' | 'rule'
+export type Quarantined = 'settings' | 'type' | 'policy' | 'role' | 'rule' | 'issuer'
+
+/** A document that is not what it should be. */
+export interface Fault {
+  readonly kind: Quarantined
+  readonly name: string
+  readonly reason: string
+}
 
 /** What of a tenant is stored and is not what it should be, by kind and name, and why. */
 export class Quarantine {
@@ -23,7 +30,7 @@ export class Quarantine {
     this.#size++
   }
 
-  *all(): Generator<{ readonly kind: Quarantined; readonly name: string; readonly reason: string }> {
+  *all(): Generator<Fault> {
     for (const [kind, ofKind] of this.#reasons) for (const [name, reason] of ofKind) yield { kind, name, reason }
   }
 }

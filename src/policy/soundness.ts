@@ -1,3 +1,4 @@
+import { Issuer } from './issuer.ts'
 import {
   DEFAULT_SETTINGS,
   EntityType,
@@ -8,6 +9,7 @@ import {
   Role,
   Rule,
   Settings,
+  SHORTEST_SESSION_S,
   STRICTEST_REDACTION,
 } from './model.ts'
 import { idPatternFault } from './pattern.ts'
@@ -40,8 +42,9 @@ const roles = reader(Role)
 const policies = reader(Policy)
 const types = reader(EntityType)
 const settings = reader(Settings)
+const issuers = reader(Issuer)
 
-const READERS = { rule: rules, role: roles, policy: policies, type: types, settings: settings }
+const READERS = { rule: rules, role: roles, policy: policies, type: types, settings: settings, issuer: issuers }
 
 export type ReadableKind = keyof typeof READERS
 
@@ -167,6 +170,11 @@ export function soundPolicy(name: string, stored: Policy): SoundPolicy {
   return { document, fault, inDoubt: target === 'unreadable' }
 }
 
+/** Why a registration of an issuer is not what it should be: it vouches for nobody then. */
+export function faultOfIssuer(name: string, stored: Issuer): string | undefined {
+  return issuers.fault(stored, name)
+}
+
 const NOTHING_FITS = { not: {} }
 
 /** Of a type that is quarantined, properties cannot be told: conditions that read them err. */
@@ -198,6 +206,8 @@ const CLOSED: Required<Settings> = {
   attribute_precedence: 'stored',
   audit_mode: 'commit',
   rules_in_answers: false,
+  session_idle_seconds: SHORTEST_SESSION_S,
+  session_lifetime_seconds: SHORTEST_SESSION_S,
   levels: [],
   redaction: STRICTEST_REDACTION,
   // A limit keeps nobody out who may come in: without one nothing is given away, with a wrong one everybody is refused.
@@ -213,6 +223,10 @@ export function soundSettings(stored: Settings | null): SoundSettings {
       read('attribute_precedence', CLOSED.attribute_precedence) ?? DEFAULT_SETTINGS.attribute_precedence,
     audit_mode: read('audit_mode', CLOSED.audit_mode) ?? DEFAULT_SETTINGS.audit_mode,
     rules_in_answers: read('rules_in_answers', CLOSED.rules_in_answers) ?? DEFAULT_SETTINGS.rules_in_answers,
+    session_idle_seconds:
+      read('session_idle_seconds', CLOSED.session_idle_seconds) ?? DEFAULT_SETTINGS.session_idle_seconds,
+    session_lifetime_seconds:
+      read('session_lifetime_seconds', CLOSED.session_lifetime_seconds) ?? DEFAULT_SETTINGS.session_lifetime_seconds,
     levels: read('levels', CLOSED.levels) ?? DEFAULT_SETTINGS.levels,
     redaction: read('redaction', CLOSED.redaction) ?? DEFAULT_SETTINGS.redaction,
     decisions_per_second:

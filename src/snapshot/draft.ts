@@ -2,13 +2,14 @@ import type { PolicyChange } from '../policy/change.ts'
 import { PolicyIndex } from '../policy/policy-index.ts'
 import type { Divergence } from './follower.ts'
 import type { Slices } from './slices.ts'
-import type { LoggedChange, RevisionId, Source, StoredDocument } from './source.ts'
+import type { DatedChange, LoggedChange, RevisionId, Source, StoredDocument } from './source.ts'
+import { weightOf } from './weight.ts'
 
 /** What drafts are made with. */
 export interface Workshop {
   readonly source: Source
   readonly slices: Slices
-  /** As many changes of one revision are made within one turn of the event loop. */
+  /** As many changes of one revision are made within one turn of the event loop, or fewer that take as long. */
   readonly inPlace: number
 }
 
@@ -23,6 +24,9 @@ export interface DraftOf extends RevisionId {
 /** A draft was given up, since nobody needs it any more. */
 export class Moot extends Error {}
 
+/** The log has something that cannot be taken over. */
+export class Unreadable extends Error {}
+
 /**
  * A tenant as it is about to be, made in slices beside whatever decides now: one that is being loaded, or the next state
  * of one that has a big revision before it. Nobody sees it before it is finished; if that fails, nothing is left of it.
@@ -35,8 +39,11 @@ export class Draft implements RevisionId {
   index: PolicyIndex | undefined
   /** Few changes of policy. */
   policy: LoggedChange[] = []
+  #weight = 0
   /** Changes of what is neither policy nor an entity. */
-  readonly others: LoggedChange[] = []
+  readonly others: DatedChange[] = []
+  /** The ids of the revisions that it has taken. */
+  readonly passed = new Map<number, string>()
   readonly #entities: (change: PolicyChange) => void
   readonly #isMoot: () => boolean
   readonly #workshop: Workshop
@@ -77,36 +84,38 @@ export class Draft implements RevisionId {
       for (const { changes, ...next } of revisions) {
         if (next.revision !== this.revision + 1) return 'gap'
         for (const change of changes) {
-          this.#take(change)
+          this.#take(change, next.revision)
           await this.pause()
         }
         this.#reach(next)
       }
-      if (big !== null && revisions.length === 0 && !(await this.takeBig(big))) return 'gap'
+      const divergence = big === null || revisions.length > 0 ? undefined : await this.takeBig(big)
+      if (divergence !== undefined) return divergence
     }
     if (this.revision > to.revision) return 'behind'
     return this.revision_id === to.revision_id ? undefined : 'other_revision'
   }
 
-  /** Takes a revision of any size. False: it is not the next one. */
-  async takeBig(big: RevisionId): Promise<boolean> {
-    if (big.revision !== this.revision + 1) return false
+  /** Takes a revision of any size, or says in what the log is not this draft's. */
+  async takeBig(big: RevisionId): Promise<Divergence | undefined> {
+    if (big.revision !== this.revision + 1) return 'gap'
     const { source, inPlace } = this.#workshop
     let isReadAnew = false
     for (let place: number | null = 0; place !== null; ) {
-      const { changes, next } = await source.changesOf(this.id, big.revision, place, !isReadAnew)
-      for (const change of changes) {
-        this.#take(change)
+      const part = await source.changesOf(this.id, big, place, !isReadAnew)
+      if (part === undefined) return 'other_revision'
+      for (const change of part.changes) {
+        this.#take(change, big.revision)
         await this.pause()
       }
       // More policy than one turn takes: then the index is made anew, from the tables.
-      isReadAnew ||= this.policy.length > inPlace
+      isReadAnew ||= this.#weight > inPlace
       if (isReadAnew) this.policy = []
-      place = next
+      place = part.next
     }
     this.#reach(big)
     if (isReadAnew) await this.readPolicy()
-    return true
+    return undefined
   }
 
   async pause(): Promise<void> {
@@ -117,16 +126,29 @@ export class Draft implements RevisionId {
   }
 
   #reach({ revision, revision_id }: RevisionId): void {
+    this.passed.set(revision, revision_id)
     this.revision = revision
     this.revision_id = revision_id
   }
 
-  #take(change: LoggedChange): void {
+  #takeEntity(change: LoggedChange): void {
+    try {
+      this.#entities(change)
+    } catch (cause) {
+      throw new Unreadable('the log cannot be read', { cause })
+    }
+  }
+
+  #take(change: LoggedChange, revision: number): void {
     const { kind } = change
-    if (kind === 'entity' || kind === 'assignment') this.#entities(change)
-    else if (kind === 'api_key' || kind === 'tenant') this.others.push(change)
-    else if (this.index === undefined) this.policy.push(change)
-    else this.index.apply(change)
+    if (kind === 'entity' || kind === 'assignment') this.#takeEntity(change)
+    else if (kind === 'api_key' || kind === 'issuer' || kind === 'tenant') this.others.push({ change, revision })
+    // Who has which credential is asked of the database at each login.
+    else if (kind === 'credential') return
+    else if (this.index === undefined) {
+      this.policy.push(change)
+      this.#weight += weightOf(change)
+    } else this.index.apply(change)
   }
 }
 

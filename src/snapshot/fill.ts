@@ -4,8 +4,12 @@ import type { Nodes } from './entity-node.ts'
 import { RefMap } from './ref-map.ts'
 import type { LoadedEntities, RevisionId } from './source.ts'
 
-/** One revision or several, as far as they are about entities: how they change what was read before them. */
-export interface Roll extends RevisionId {
+/** One revision or several at once, as far as they are about entities: how they change what was read before them. */
+export interface Roll {
+  /** The last of them. */
+  readonly revision: number
+  /** The id of one of them; undefined: it is not among them. */
+  readonly idOf: (revision: number) => string | undefined
   readonly roll: (nodes: Fill) => void
 }
 
@@ -55,8 +59,11 @@ export class Fill implements Nodes {
   land({ revision, revision_id, nodes }: LoadedEntities): boolean {
     const begun = this.#begun
     if (begun === undefined || revision < begun.revision) return false
-    const same = revision === begun.revision ? begun : this.#since.find((each) => each.revision === revision)
-    if (same !== undefined && same.revision_id !== revision_id) return false
+    const ids = [
+      begun.revision === revision ? begun.revision_id : undefined,
+      ...this.#since.map((each) => each.idOf(revision)),
+    ]
+    if (ids.some((id) => id !== undefined && id !== revision_id)) return false
     this.#landed = { revision, revision_id }
     for (const node of nodes) this.set(node)
     for (const each of this.#since) this.#roll(each, revision)
@@ -71,7 +78,8 @@ export class Fill implements Nodes {
       return true
     }
     this.#roll(revision, this.#landed.revision)
-    return revision.revision !== this.#landed.revision || revision.revision_id === this.#landed.revision_id
+    const id = revision.idOf(this.#landed.revision)
+    return id === undefined || id === this.#landed.revision_id
   }
 
   #roll(revision: Roll, from: number): void {

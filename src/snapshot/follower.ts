@@ -3,6 +3,7 @@ import { within } from './deadline.ts'
 import type { Workshop } from './draft.ts'
 import type { Revision, RevisionId, TenantRevision } from './source.ts'
 import type { TenantSnapshot } from './tenant-snapshot.ts'
+import { weightOf } from './weight.ts'
 
 /** How the database can turn out to have another history than memory. */
 export type Divergence = 'missing' | 'behind' | 'other_revision' | 'gap' | 'unreadable'
@@ -191,6 +192,7 @@ export class Follower {
     if (revisions.length === 0 && big === null) return this.#followed.diverged(tenant, 'gap', row)
     for (const next of revisions) {
       if (next.revision !== tenant.revision + 1) return this.#followed.diverged(tenant, 'gap', next)
+      if (next.changes.reduce((sum, change) => sum + weightOf(change), 0) > inPlace) return this.#build(tenant, next)
       if (!this.#followed.apply(tenant, next)) return
     }
     if (big === null) return

@@ -55,10 +55,6 @@ export class Overlay implements Nodes {
     return this.#touched.values()
   }
 
-  forget({ type, id }: EntityRef): void {
-    this.#touched.delete(type, id)
-  }
-
   /** Changes what was read before. */
   roll(fill: Fill): void {
     for (const { type, id } of [...fill.values()]) {
@@ -74,10 +70,14 @@ function subjectsOf({ kind, key, before, after }: PolicyChange): EntityRef[] {
   return kind === 'assignment' ? [before, after].flatMap((given) => given?.subject ?? []) : []
 }
 
-/** A tenant's entities under an overlay that is being moved into them. */
+/**
+ * A tenant's entities under an overlay that is being moved into them. The overlay itself stays whole: loads that are under
+ * way are rolled forward by it when they land.
+ */
 export class Layered implements TenantEntities {
   readonly #base: TenantEntities
   readonly #over: Overlay
+  readonly #moved = new RefMap<true>()
 
   constructor(base: TenantEntities, over: Overlay) {
     this.#base = base
@@ -85,29 +85,32 @@ export class Layered implements TenantEntities {
   }
 
   get(type: string, id: string): EntityNode | undefined {
-    const node = this.#over.touched(type, id)
+    const node = this.#touched(type, id)
     return node === undefined ? this.#base.get(type, id) : (node ?? undefined)
   }
 
   set(node: EntityNode): void {
-    this.#over.forget(node)
+    this.#move(node)
     this.#base.set(node)
   }
 
   admit(node: EntityNode): void {
-    const touched = this.#over.touched(node.type, node.id)
+    const touched = this.#touched(node.type, node.id)
     if (touched === undefined) this.#base.admit(node)
     else if (touched === null) this.set(node)
   }
 
   drop(ref: EntityRef): void {
-    this.#over.forget(ref)
+    this.#move(ref)
     this.#base.drop(ref)
   }
 
   *values(): Generator<EntityNode> {
-    for (const { node } of this.#over.all()) if (node !== null) yield node
-    for (const node of this.#base.values()) if (this.#over.touched(node.type, node.id) === undefined) yield node
+    for (const { type, id } of this.#over.all()) {
+      const node = this.#touched(type, id)
+      if (node !== undefined && node !== null) yield node
+    }
+    for (const node of this.#base.values()) if (this.#touched(node.type, node.id) === undefined) yield node
   }
 
   clear(): void {
@@ -116,14 +119,23 @@ export class Layered implements TenantEntities {
 
   /** Moves the overlay down, as long as `goesOn`; then it answers what is under it, which holds everything. */
   async settle(slices: Slices, goesOn: () => boolean): Promise<TenantEntities | undefined> {
-    for (const touched of this.#over.all()) {
+    for (const ref of this.#over.all()) {
       if (slices.spent) await slices.next()
       if (!goesOn()) return undefined
-      // It may have been set anew, or asked for, meanwhile.
-      const node = this.#over.touched(touched.type, touched.id)
-      if (node === null) this.drop(touched)
+      // It may have been set anew, or loaded, meanwhile.
+      const node = this.#touched(ref.type, ref.id)
+      if (node === null) this.drop(ref)
       else if (node !== undefined) this.set(node)
     }
     return this.#base
+  }
+
+  #touched(type: string, id: string): EntityNode | null | undefined {
+    const touched = this.#over.touched(type, id)
+    return touched === undefined || this.#moved.get(type, id) === true ? undefined : touched
+  }
+
+  #move({ type, id }: EntityRef): void {
+    if (this.#over.touched(type, id) !== undefined) this.#moved.set(type, id, true)
   }
 }

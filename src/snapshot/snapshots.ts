@@ -199,13 +199,13 @@ export class Snapshots {
 
   /** Why something of a tenant in memory is quarantined; undefined: it is not, as far as memory knows. */
   faultOf(id: string, kind: Quarantined, name: string): string | undefined {
-    return this.#tenants.tenants.get(id)?.index.faultOf(kind, name)
+    return this.#tenants.tenants.get(id)?.faultOf(kind, name)
   }
 
   /** Documents in quarantine, over all tenants in memory. */
   get quarantined(): number {
     let sum = 0
-    for (const tenant of this.#tenants.tenants.values()) sum += tenant.index.quarantined
+    for (const tenant of this.#tenants.tenants.values()) sum += tenant.quarantined
     return sum
   }
 

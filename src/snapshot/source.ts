@@ -1,6 +1,7 @@
 import type { ApiKey } from '../authn/api-key.ts'
 import type { ApiKeyFacts, PolicyChange } from '../policy/change.ts'
 import type { EntityNode } from '../policy/entity-graph.ts'
+import type { Issuer } from '../policy/issuer.ts'
 import type { EntityRef } from '../policy/model.ts'
 
 export type { ApiKey } from '../authn/api-key.ts'
@@ -16,6 +17,7 @@ export interface Source {
   /** Its settings, types, policies, roles and rules, in parts, in an order in which what is named mostly comes first. */
   policy(tenant: string): AsyncIterable<readonly StoredDocument[]>
   apiKeys(tenant: string): Promise<readonly ApiKey[]>
+  issuers(tenant: string): Promise<readonly LoadedIssuer[]>
   /** Whether its entities and their assignments are at most `room`. */
   fits(tenant: string, room: number): Promise<boolean>
   /** All its entities, and whoever has an assignment, stored or not, in parts. */
@@ -26,8 +28,11 @@ export interface Source {
   revisions(tenants: readonly string[]): Promise<readonly TenantRevision[]>
   /** What happened after `revision`: whole revisions, in order, of `limit` changes together at most. */
   changesAfter(tenant: string, revision: number, limit: number): Promise<ChangesAfter>
-  /** A part of one revision's changes, in order, from `place` on. Without `policy`, only those that no index takes. */
-  changesOf(tenant: string, revision: number, place: number, policy: boolean): Promise<ChangesOf>
+  /**
+   * A part of one revision's changes, in order, from `place` on; undefined where the log does not have it (any more).
+   * Without `policy`, only those that no index takes.
+   */
+  changesOf(tenant: string, revision: RevisionId, place: number, policy: boolean): Promise<ChangesOf | undefined>
   /** The tenants that API keys belong to, by the keys' ids; what is no key is left out. */
   tenantsOfApiKeys(ids: readonly string[]): Promise<ReadonlyMap<string, string>>
 }
@@ -62,6 +67,13 @@ export interface TenantRevision extends RevisionId {
   readonly status: TenantStatus
 }
 
+/** A trusted issuer as it is stored, and the revision that wrote it. */
+export interface LoadedIssuer {
+  readonly name: string
+  readonly document: Issuer
+  readonly version: number
+}
+
 export interface LoadedEntities extends RevisionId {
   readonly nodes: readonly EntityNode[]
 }
@@ -90,6 +102,12 @@ export interface Revision extends RevisionId {
  * assignments only.
  */
 export type LoggedChange = PolicyChange & { readonly secret_sha256?: Buffer | null }
+
+/** A change, and the revision that made it. */
+export interface DatedChange {
+  readonly change: LoggedChange
+  readonly revision: number
+}
 
 /** A key as it is held in memory, of what the log or a table says of it. */
 export function apiKey(tenant: string, facts: ApiKeyFacts, secret_sha256: Buffer): ApiKey {

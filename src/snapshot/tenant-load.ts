@@ -3,18 +3,19 @@ import { Draft, type Workshop } from './draft.ts'
 import type { EntityCache, TenantEntities, WholeTenant } from './entity-cache.ts'
 import { entityNode, follow } from './entity-node.ts'
 import type { Divergence } from './follower.ts'
-import type { ApiKey, LoggedChange, RevisionId, TenantRevision } from './source.ts'
+import type { ApiKey, DatedChange, LoadedIssuer, LoggedChange, RevisionId, TenantRevision } from './source.ts'
 
 /** What a tenant in memory is made of. */
 export interface LoadedTenant extends RevisionId {
   readonly id: string
   readonly index: PolicyIndex
   readonly api_keys: readonly ApiKey[]
+  readonly issuers: readonly LoadedIssuer[]
   readonly entities: TenantEntities
   /** `entities`, if they are all there are. */
   readonly whole: WholeTenant | undefined
-  /** What happened to its keys since they were read. */
-  readonly others: readonly LoggedChange[]
+  /** What happened to its keys and issuers since they were read. */
+  readonly others: readonly DatedChange[]
 }
 
 export interface LoadOptions {
@@ -34,6 +35,7 @@ export class TenantLoad {
   #entities: TenantEntities
   #whole: WholeTenant | undefined
   #api_keys: readonly ApiKey[] = []
+  #issuers: readonly LoadedIssuer[] = []
 
   constructor(begun: TenantRevision, options: LoadOptions) {
     const { workshop, cache, isMoot } = options
@@ -47,6 +49,7 @@ export class TenantLoad {
     const { source } = this.#options.workshop
     const { id } = this.#draft
     this.#api_keys = await source.apiKeys(id)
+    this.#issuers = await source.issuers(id)
     await this.#draft.readPolicy()
     if (await source.fits(id, this.#options.cache.room)) await this.#readEntities(id)
   }
@@ -58,7 +61,7 @@ export class TenantLoad {
   get loaded(): LoadedTenant {
     const { id, revision, revision_id, index, others } = this.#draft
     if (index === undefined) throw new Error(`tenant ${id} has not been read`)
-    return { id, revision, revision_id, index, others, ...this.#held, api_keys: this.#api_keys }
+    return { id, revision, revision_id, index, others, ...this.#held }
   }
 
   /** Gives back the room that it took. */
@@ -67,7 +70,7 @@ export class TenantLoad {
   }
 
   get #held() {
-    return { entities: this.#entities, whole: this.#whole }
+    return { entities: this.#entities, whole: this.#whole, api_keys: this.#api_keys, issuers: this.#issuers }
   }
 
   async #readEntities(id: string): Promise<void> {

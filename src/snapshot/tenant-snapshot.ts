@@ -1,6 +1,8 @@
+import { Registrations } from '../authn/issuer/registrations.ts'
 import { type EntityFacts, type EntityNode, gatherFacts, type Lookup, unknownEntity } from '../policy/entity-graph.ts'
 import type { EntityRef } from '../policy/model.ts'
 import type { PolicyIndex } from '../policy/policy-index.ts'
+import type { Fault, Quarantined } from '../policy/quarantine.ts'
 import type { Draft } from './draft.ts'
 import type { EntityCache, TenantEntities, WholeTenant } from './entity-cache.ts'
 import { follow } from './entity-node.ts'
@@ -32,6 +34,8 @@ const GATHERED_AT_MOST = 4096
 /** One tenant in memory, at one revision: it goes from a revision to the next within one turn. */
 export class TenantSnapshot implements Filled {
   readonly id: string
+  /** The issuers that it trusts. */
+  readonly issuers = new Registrations()
   status: TenantStatus
   /** When the database last confirmed that this is where the tenant stands: ms, on the process's own clock. */
   confirmed_at: number
@@ -60,7 +64,8 @@ export class TenantSnapshot implements Filled {
     this.#surroundings = surroundings
     this.#entities = loaded.entities
     this.#whole = loaded.whole
-    for (const change of loaded.others) this.#change(change)
+    for (const { name, document, version } of loaded.issuers) this.issuers.put(name, document, version)
+    for (const { change, revision } of loaded.others) this.#change(change, revision)
     this.#declareTypes()
   }
 
@@ -79,6 +84,21 @@ export class TenantSnapshot implements Filled {
 
   get api_keys(): ReadonlyMap<string, ApiKey> {
     return this.#api_keys
+  }
+
+  /** How many of its documents are quarantined. */
+  get quarantined(): number {
+    return this.#index.quarantined + this.issuers.quarantine.size
+  }
+
+  /** Why a document is quarantined; undefined: it is not. */
+  faultOf(kind: Quarantined, name: string): string | undefined {
+    return kind === 'issuer' ? this.issuers.quarantine.reason(kind, name) : this.#index.faultOf(kind, name)
+  }
+
+  *faults(): Generator<Fault> {
+    yield* this.#index.faults()
+    yield* this.issuers.quarantine.all()
   }
 
   /** Whether all its entities are in memory, so that a decision never waits. */
@@ -125,10 +145,10 @@ export class TenantSnapshot implements Filled {
 
   /** Takes over the next revision, wholly. If it throws, the snapshot is worth nothing any more. */
   apply(revision: Revision): void {
-    for (const change of revision.changes) this.#change(change)
-    this.#arrive({
+    for (const change of revision.changes) this.#change(change, revision.revision)
+    this.#arrive(revision, {
       revision: revision.revision,
-      revision_id: revision.revision_id,
+      idOf: (asked) => (asked === revision.revision ? revision.revision_id : undefined),
       roll: (fill) => {
         for (const change of revision.changes) follow(fill, change)
       },
@@ -141,11 +161,13 @@ export class TenantSnapshot implements Filled {
    */
   succeed(draft: Draft, overlay: Overlay): (slices: Slices) => Promise<void> {
     if (draft.index !== undefined) this.#index = draft.index
-    for (const change of [...draft.policy, ...draft.others]) this.#change(change)
+    for (const change of draft.policy) this.#index.apply(change)
+    for (const { change, revision } of draft.others) this.#change(change, revision)
     const layered = overlay.isEmpty ? undefined : new Layered(this.#entities, overlay)
     if (layered !== undefined) this.#entities = layered
     this.#declareTypes()
-    this.#arrive({ revision: draft.revision, revision_id: draft.revision_id, roll: (fill) => overlay.roll(fill) })
+    const idOf = (asked: number) => draft.passed.get(asked)
+    this.#arrive(draft, { revision: draft.revision, idOf, roll: (fill) => overlay.roll(fill) })
     return async (slices) => {
       const settled = await layered?.settle(slices, () => !this.#left && this.#entities === layered)
       if (settled === undefined) return
@@ -176,17 +198,18 @@ export class TenantSnapshot implements Filled {
     this.#surroundings.diverged(this, found)
   }
 
-  #arrive(roll: Roll): void {
-    this.#revision = roll.revision
-    this.#revision_id = roll.revision_id
+  #arrive({ revision, revision_id }: RevisionId, roll: Roll): void {
+    this.#revision = revision
+    this.#revision_id = revision_id
     this.#gathered.clear()
     if (this.#cache.overfull) this.#turnPartial()
     this.#fills.follow(roll)
   }
 
-  #change(change: LoggedChange): void {
+  #change(change: LoggedChange, revision: number): void {
     if (change.kind === 'entity' || change.kind === 'assignment') follow(this.#entities, change)
     else if (change.kind === 'api_key') this.#changeApiKey(change)
+    else if (change.kind === 'issuer') this.#changeIssuer(change, revision)
     else this.#index.apply(change)
     if (change.kind === 'type') this.#declareTypes()
   }
@@ -195,6 +218,11 @@ export class TenantSnapshot implements Filled {
     // Without a hash it is a key that was deleted since: a later row of the log says so.
     if (after === null || !secret_sha256) this.#api_keys.delete(key.id)
     else this.#api_keys.set(key.id, apiKey(this.id, after, secret_sha256))
+  }
+
+  #changeIssuer({ key, after }: LoggedChange & { kind: 'issuer' }, revision: number): void {
+    if (after === null) this.issuers.remove(key.name)
+    else this.issuers.put(key.name, after, revision)
   }
 
   #declareTypes(): void {

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import { Failure } from '../failure.ts'
-import type { Quarantined } from '../policy/quarantine.ts'
+import type { Fault as QuarantineFault } from '../policy/quarantine.ts'
 import { within } from './deadline.ts'
-import { Draft, Moot, type Workshop } from './draft.ts'
+import type { Workshop } from './draft.ts'
 import type { EntityCache } from './entity-cache.ts'
 import { type Divergence, type Followed, Follower } from './follower.ts'
-import { Overlay } from './overlay.ts'
 import type { LoggedChange, Revision, RevisionId, TenantRevision } from './source.ts'
+import { prepare, type Succession } from './succession.ts'
 import { TenantLoad } from './tenant-load.ts'
 import { type Surroundings, TenantSnapshot } from './tenant-snapshot.ts'
 
@@ -19,13 +19,7 @@ export interface Mismatch {
   readonly found: RevisionId | undefined
 }
 
-/** A document that is not what it should be. */
-export interface Fault {
-  readonly tenant: string
-  readonly kind: Quarantined
-  readonly name: string
-  readonly reason: string
-}
+export type Fault = QuarantineFault & { readonly tenant: string }
 
 export interface TenantsOptions {
   readonly workshop: Workshop
@@ -144,45 +138,26 @@ export class Tenants implements Followed {
     return this.#tenants.get(tenant.id) === tenant
   }
 
-  /**
-   * Makes what a revision leaves that is too big for one turn beside the tenant, which goes on deciding as it is, and
-   * swaps the two in one turn.
-   */
+  /** Takes over a revision that is too big for one turn: made beside the tenant, and swapped in one. */
   async build(tenant: TenantSnapshot, big: RevisionId): Promise<void> {
     const { workshop, onError } = this.#options
-    const overlay = new Overlay({ get: (type, id) => tenant.held(type, id) })
-    const { id, revision, revision_id } = tenant
-    const isMoot = () => this.#stopped || this.#tenants.get(id) !== tenant
-    const entities = (change: LoggedChange) => overlay.take(change)
-    const draft = new Draft({ id, revision, revision_id, entities, isMoot }, workshop)
-    try {
-      await draft.takeBig(big)
-      // The tables were read, in which later revisions may have left their traces already.
-      if (draft.index !== undefined) await this.#catchUp(tenant, draft)
-      await draft.pause()
-    } catch (error) {
-      if (error instanceof Moot) return
-      throw error
+    const isMoot = () => this.#stopped || this.#tenants.get(tenant.id) !== tenant
+    const prepared = await prepare(tenant, big, workshop, isMoot)
+    if (prepared === undefined || isMoot()) return
+    if ('divergence' in prepared) {
+      if (prepared.divergence === 'unreadable') onError(new Error('a revision of the log cannot be read'))
+      return this.diverged(tenant, prepared.divergence, prepared.found)
     }
-    const tidy = this.#succeed(tenant, draft, overlay)
+    const tidy = this.#succeed(tenant, prepared)
     await tidy?.(workshop.slices).catch(onError)
   }
 
-  async #catchUp(tenant: TenantSnapshot, draft: Draft): Promise<void> {
-    const row = await this.#options.workshop.source.standing(tenant.id)
-    const divergence = row === undefined ? 'missing' : await draft.catchUp(row)
-    if (divergence === undefined) return
-    this.diverged(tenant, divergence, row)
-    throw new Moot()
-  }
-
-  #succeed(tenant: TenantSnapshot, draft: Draft, overlay: Overlay) {
-    if (this.#tenants.get(tenant.id) !== tenant) return undefined
+  #succeed(tenant: TenantSnapshot, { draft, overlay }: Succession) {
     const before = tenant.revision
     try {
       const tidy = tenant.succeed(draft, overlay)
       this.#applied += draft.revision - before
-      this.#tell(draft.others)
+      this.#tell(draft.others.map(({ change }) => change))
       this.#tellFaults(tenant)
       return tidy
     } catch (error) {
@@ -277,19 +252,20 @@ export class Tenants implements Followed {
     }
   }
 
-  #tellFault({ id, index }: TenantSnapshot, { kind, key }: LoggedChange): void {
+  #tellFault(tenant: TenantSnapshot, { kind, key }: LoggedChange): void {
     if (kind === 'entity' || kind === 'assignment' || kind === 'api_key' || kind === 'tenant') return
+    if (kind === 'credential') return
     const name = kind === 'settings' ? '' : key.name
-    const reason = index.faultOf(kind, name)
-    if (reason !== undefined) this.#options.onFault({ tenant: id, kind, name, reason })
+    const reason = tenant.faultOf(kind, name)
+    if (reason !== undefined) this.#options.onFault({ tenant: tenant.id, kind, name, reason })
   }
 
   // Somebody has to look at them in any case, and finds the others where these are.
-  #tellFaults({ id, index }: TenantSnapshot): void {
+  #tellFaults(tenant: TenantSnapshot): void {
     let count = 0
-    for (const fault of index.faults()) {
+    for (const fault of tenant.faults()) {
       if (count++ === FAULTS_TOLD) return
-      this.#options.onFault({ tenant: id, ...fault })
+      this.#options.onFault({ tenant: tenant.id, ...fault })
     }
   }
 

@@ -210,6 +210,23 @@ export async function keysOfAny(
   return rows.map(used)
 }
 
+/** Passwords and second factors of these entities. */
+export async function credentialsOfAny(
+  db: Kysely<Database>,
+  tenant: string,
+  entities: readonly EntityRef[],
+  limit: number,
+): Promise<EntityUse[]> {
+  const { rows } = await sql<EntityUseRow>`
+    select ref.type, ref.id, 'password' as user from ${refs(entities)}
+    join passwords p on p.tenant_id = ${tenant} and p.subject_type = ref.type and p.subject_id = ref.id
+    union all
+    select ref.type, ref.id, 'second factor' from ${refs(entities)}
+    join totps o on o.tenant_id = ${tenant} and o.subject_type = ref.type and o.subject_id = ref.id
+    order by 1, 2, 3 limit ${limit}`.execute(db)
+  return rows.map(used)
+}
+
 /** Entities that no bundle may delete and that name one of these as a parent, from `after` on. */
 export async function childrenStaying(
   db: Kysely<Database>,

@@ -20,6 +20,7 @@ export const SERVICE_PRIVILEGES = {
   entity_parents: ALL,
   assignments: ALL,
   api_keys: ALL,
+  issuers: ALL,
   api_key_index: ['select', 'insert', 'delete'],
   signing_keys: ['select', 'insert', 'update'],
   policy_changes: ['select', 'insert'],
@@ -32,6 +33,13 @@ export const SERVICE_PRIVILEGES = {
   audit_keys: ['select', 'insert'],
   audit_pruned: ['select'],
   deployment_key: ['select', 'insert', 'update'],
+  passwords: ALL,
+  totps: ALL,
+  recovery_codes: ALL,
+  sessions: ALL,
+  refresh_tokens: ALL,
+  revoked_tokens: ['select', 'insert', 'delete'],
+  login_throttles: ALL,
 } satisfies Record<keyof Database, readonly Privilege[]>
 
 // Two transactions that grant on the same table at once fail with "tuple concurrently updated".

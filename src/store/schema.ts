@@ -1,4 +1,5 @@
 import type { ColumnType, Generated, GeneratedAlways, JSONColumnType } from 'kysely'
+import type { Issuer } from '../policy/issuer.ts'
 import type { EntityType, Policy, Properties, Role, Rule, Settings } from '../policy/model.ts'
 
 /** The tables, as `migrations/` makes them. `int8` arrives as a number, `timestamptz` as a Date, `bytea` as a Buffer. */
@@ -29,6 +30,7 @@ export interface Database {
   }
   assignments: AssignmentTable
   api_keys: ApiKeyTable
+  issuers: DocumentTable<Issuer> & { issuer: string }
   api_key_index: { id: string; tenant_id: string }
   signing_keys: {
     kid: string
@@ -66,6 +68,27 @@ export interface Database {
   audit_keys: { name: string; id: string; public_key: Buffer; sealed: Buffer; created_at: GeneratedInstant }
   audit_pruned: AuditPrunedTable
   deployment_key: { one: Generated<boolean>; sealed: Buffer; sealed_at: GeneratedInstant }
+  passwords: PasswordTable
+  totps: TotpTable
+  recovery_codes: SubjectColumns & { sha256: Buffer; used_at: NullableInstant }
+  sessions: SessionTable
+  refresh_tokens: {
+    tenant_id: string
+    sha256: Buffer
+    session_id: string
+    created_at: GeneratedInstant
+    used_at: NullableInstant
+  }
+  revoked_tokens: { id: string; xid: Generated<string>; expires_at: GeneratedInstant }
+  login_throttles: {
+    key: Buffer
+    failures: Generated<number>
+    locks: Generated<number>
+    locked_until: NullableInstant
+    admitted: string | null
+    known_until: NullableInstant
+    updated_at: GeneratedInstant
+  }
 }
 
 /** The logs that a checkpoint tells of: all, or what changed. A root is in base64. */
@@ -141,6 +164,39 @@ interface ApiKeyTable {
   version: Generated<number>
   created_at: GeneratedInstant
   updated_at: GeneratedInstant
+}
+
+interface SubjectColumns {
+  tenant_id: string
+  subject_type: string
+  subject_id: string
+}
+
+interface CredentialColumns extends SubjectColumns {
+  version: number
+  created_at: GeneratedInstant
+  updated_at: GeneratedInstant
+}
+
+interface PasswordTable extends CredentialColumns {
+  username: string
+  username_key: string
+  hash: string
+}
+
+interface TotpTable extends CredentialColumns {
+  sealed: Buffer | null
+  pending: Buffer | null
+  last_step: Generated<number>
+}
+
+interface SessionTable extends SubjectColumns {
+  id: string
+  method: string
+  created_at: GeneratedInstant
+  used_at: GeneratedInstant
+  expires_at: GeneratedInstant
+  revoked_at: NullableInstant
 }
 
 interface PolicyChangeTable {

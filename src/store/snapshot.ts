@@ -6,6 +6,7 @@ import type {
   ChangesAfter,
   ChangesOf,
   LoadedEntities,
+  LoadedIssuer,
   LoggedChange,
   Revision,
   RevisionId,
@@ -29,6 +30,7 @@ export function snapshotSource(db: TenantDatabase): Source {
     standing: async (tenant) => (await revisions(db, [tenant]))[0],
     policy: (tenant) => readPolicy(db.of(tenant), tenant, paged),
     apiKeys: (tenant) => apiKeys(db.of(tenant), tenant),
+    issuers: (tenant) => issuers(db.of(tenant), tenant),
     fits: (tenant, room) => fits(db.of(tenant), tenant, room, paged),
     entities: (tenant) => readEntities(db.of(tenant), tenant, paged),
     loadEntities: (tenant, refs) => loadEntities(db.of(tenant), tenant, refs),
@@ -55,6 +57,14 @@ async function apiKeys(db: Kysely<Database>, tenant: string): Promise<ApiKey[]> 
     secret_sha256,
     expires_at: expires_at === null ? null : expires_at.getTime(),
   }))
+}
+
+async function issuers(db: Kysely<Database>, tenant: string): Promise<LoadedIssuer[]> {
+  return await db
+    .selectFrom('issuers')
+    .select(['name', 'body as document', 'version'])
+    .where('tenant_id', '=', tenant)
+    .execute()
 }
 
 /** One statement, so that the facts and the revision are of one moment. */
@@ -125,21 +135,23 @@ const CHANGES_PASSED_OVER = 5000
 async function changesOf(
   db: Kysely<Database>,
   tenant: string,
-  revision: number,
+  { revision, revision_id }: RevisionId,
   place: number,
   policy: boolean,
-): Promise<ChangesOf> {
+): Promise<ChangesOf | undefined> {
   const end = place + (policy ? CHANGES_IN_A_PAGE : CHANGES_PASSED_OVER)
-  const kinds = policy ? sql`true` : sql`c.kind in ('entity', 'assignment', 'api_key', 'tenant')`
+  const kinds = policy ? sql`true` : sql`c.kind in ('entity', 'assignment', 'api_key', 'issuer', 'tenant')`
   const { rows } = await sql<LoggedChange>`
     select ${changeColumns} from ${changes}
-    where c.tenant_id = ${tenant} and c.revision = ${revision}::bigint
+    where c.tenant_id = ${tenant} and c.revision = ${revision}::bigint and c.revision_id = ${revision_id}::uuid
       and c.ordinal >= ${place}::int and c.ordinal < ${end}::int and ${kinds}
     order by c.ordinal`.execute(db)
-  const { rows: later } = await sql`
-    select 1 from policy_changes
-    where tenant_id = ${tenant} and revision = ${revision}::bigint and ordinal >= ${end}::int limit 1`.execute(db)
-  return { changes: rows, next: later.length > 0 ? end : null }
+  // Asked afterwards: of a database that was restored in between, the whole is not there any more.
+  const { rows: last } = await sql<{ ordinal: number; revision_id: string }>`
+    select ordinal, revision_id from policy_changes
+    where tenant_id = ${tenant} and revision = ${revision}::bigint order by ordinal desc limit 1`.execute(db)
+  if (last[0]?.revision_id !== revision_id) return undefined
+  return { changes: rows, next: last[0].ordinal >= end ? end : null }
 }
 
 type LoggedRow = LoggedChange & RevisionId

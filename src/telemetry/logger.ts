@@ -11,6 +11,7 @@ const SECRET_MEMBERS = [
   'cookie',
   'api_key',
   'password',
+  'current_password',
   'otp',
   'secret',
   'token',

@@ -1,8 +1,14 @@
 import { createHash } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
 import type { Parts } from '../../src/administration/write.ts'
-import { type Administration, createAdministration, type Write } from '../../src/administration.ts'
+import {
+  type Administration,
+  type CredentialParts,
+  createAdministration,
+  type Write,
+} from '../../src/administration.ts'
 import { Redactor } from '../../src/audit/redactor.ts'
+import { passwordHasher } from '../../src/authn/password/hasher.ts'
 import { Failure, type FailureCode } from '../../src/failure.ts'
 import { PolicyIndex } from '../../src/policy/policy-index.ts'
 import type { TenantDatabase } from '../../src/store/database.ts'
@@ -52,7 +58,9 @@ export async function openBench(): Promise<Bench> {
     announce: null,
     close,
   }
-  const parts: Omit<Parts, 'db'> = {
+  const parts: Omit<Parts & CredentialParts, 'db'> = {
+    hasher: passwordHasher(),
+    masterKey: Buffer.alloc(32, 7),
     writer: WRITER,
     announce: async (tenant, id, event) => {
       if (bench.announce !== null) return bench.announce(tenant, id, event)
@@ -115,6 +123,10 @@ const TABLES = [
   'assignments',
   'api_keys',
   'api_key_index',
+  'passwords',
+  'totps',
+  'recovery_codes',
+  'sessions',
   'policy_changes',
   'idempotency_keys',
   'audit_outbox',

@@ -29,6 +29,7 @@ interface Call extends Ask {
 const CALLS: Readonly<Record<string, () => Promise<Call>>> = {
   authorize: async () => ({ path: '/v1/authorize', body: QUESTION }),
   explain: async () => ({ path: '/v1/authorize/explain', body: QUESTION }),
+  revoke: async () => ({ path: '/v1/authenticate/revoke', key: await accessToken() }),
   getType: async () => ({ path: await put('/v1/types/', {}) }),
   putType: async () => ({ path: `/v1/types/${name()}`, body: {} }),
   deleteType: async () => ({ path: await put('/v1/types/', {}) }),
@@ -62,6 +63,16 @@ const CALLS: Readonly<Record<string, () => Promise<Call>>> = {
   createApiKey: async () => ({ path: '/v1/api-keys', body: apiKey() }),
   rotateApiKey: async () => ({ path: `/v1/api-keys/${(await made('/v1/api-keys', apiKey())).id}/rotate`, body: {} }),
   deleteApiKey: async () => ({ path: `/v1/api-keys/${(await made('/v1/api-keys', apiKey())).id}` }),
+  getIssuer: async () => ({ path: await issuer() }),
+  putIssuer: async () => ({ path: `/v1/issuers/${name()}`, body: issuerOf() }),
+  deleteIssuer: async () => ({ path: await issuer() }),
+  putPassword: async () => ({ path: `/v1/credentials/user/${name()}/password`, body: { password: PASSWORD } }),
+  deletePassword: async () => ({ path: await password() }),
+  putTotp: async () => ({ path: (await password()).replace('password', 'totp') }),
+  deleteTotp: async () => ({ path: await totp() }),
+  deleteSessions: async () => ({ path: `/v1/credentials/user/${name()}/sessions` }),
+  getAuditProof: async () => ({ path: await proof() }),
+  getAuditConsistency: async () => ({ path: `/v1/audit/checkpoints/consistency?${await sizes()}` }),
   createTenant: async () => ({ path: '/v1/tenants', body: { id: name(), name: 'T' } }),
   getTenant: async () => ({ path: await tenant() }),
   patchTenant: async () => ({ path: await tenant(), body: { name: 'Other' } }),
@@ -72,6 +83,32 @@ const QUESTION = { subject: { type: 'user', id: 'a' }, action: { name: 'x' }, re
 const RULE = { effect: 'allow', subjects: [{ any: true }], actions: ['a'], resources: [{ type: 't' }] }
 const name = () => `n-${randomUUID().slice(0, 13)}`
 const apiKey = () => ({ name: 'k', subject: { type: 'user', id: name() } })
+
+const PASSWORD = 'a horse, a battery and a staple'
+
+async function password(): Promise<string> {
+  const path = `/v1/credentials/user/${name()}/password`
+  expect((await verdict.ask(`PUT ${path}`, { body: { password: PASSWORD } })).status).toBe(201)
+  return path
+}
+
+async function totp(): Promise<string> {
+  const path = (await password()).replace('password', 'totp')
+  expect((await verdict.ask(`PUT ${path}`)).status).toBe(200)
+  return path
+}
+
+async function accessToken(): Promise<string> {
+  const body = { method: 'api_key', api_key: verdict.adminKey }
+  return (await verdict.ask('POST /v1/authenticate', { key: null, body })).body.access_token
+}
+
+const issuerOf = () => ({
+  issuer: `https://${name()}.test`,
+  audiences: ['verdict'],
+  claims: { subject: { type: 'user' } },
+})
+const issuer = () => put('/v1/issuers/', issuerOf())
 
 async function made(path: string, body: unknown, key = verdict.adminKey): Promise<Reply['body']> {
   const answer = await verdict.ask(`POST ${path}`, { body, key })
@@ -92,6 +129,26 @@ async function assignment() {
 
 async function tenant(): Promise<string> {
   return `/v1/tenants/${(await made('/v1/tenants', { id: name(), name: 'T' }, verdict.rootKey)).id}`
+}
+
+/** Of a record that a checkpoint covers by now. */
+async function proof(): Promise<string> {
+  const { items } = (await verdict.ask('GET /v1/audit?limit=1')).body
+  const path = `/v1/audit/${items[0].id}/proof`
+  await eventually(
+    () => verdict.ask(`GET ${path}`),
+    ({ status }) => status === 200,
+  )
+  return path
+}
+
+async function sizes(): Promise<string> {
+  const { body } = await eventually(
+    () => verdict.ask('GET /v1/audit/checkpoints?limit=1'),
+    (answer) => answer.body.items.length > 0,
+  )
+  const [{ writer, size }] = body.items
+  return new URLSearchParams({ writer, from_size: '1', to_size: String(size) }).toString()
 }
 
 async function successOf({ method, url, schema }: Route): Promise<Call> {
@@ -135,7 +192,8 @@ async function called(route: Route, { path, headers = {}, ...more }: Call) {
   return { answer, records: await recordsOf(id) }
 }
 
-function typeOf({ config: { permission } }: Route): string {
+function typeOf({ config: { permission }, schema }: Route): string {
+  if (schema.operationId === 'revoke') return 'authentication'
   if (typeof permission === 'string') return 'administration'
   if (permission.type === 'pdp:audit') return 'audit_access'
   return permission.action === 'pdp:decide' ? 'decision' : 'administration'
@@ -198,6 +256,8 @@ describe('a call that fails leaves one record, with its status', () => {
   function failureOf({ url, config, schema }: Route): Call {
     const path = url.replace(/:\w+/g, () => randomUUID())
     if (schema.operationId === 'putEntities') return { path, ...NO_LINES }
+    // Who has no session has none left.
+    if (schema.operationId === 'deleteSessions') return { path: path.replace('credentials/', 'credentials/%01') }
     if ('querystring' in schema) return { path: `${path}?nonsense=1`, ...('body' in schema && { body: {} }) }
     if ('body' in schema) return { path, body: { nonsense: 1 } }
     if (url.includes(':')) return { path }

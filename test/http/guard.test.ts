@@ -41,6 +41,8 @@ function pathOf({ method, url }: Route, id = randomUUID()): string {
   return `${method} ${path}${url === '/v1/entity' ? `?type=user&id=${id}` : ''}`
 }
 
+const issuerOf = (issuer: string) => ({ issuer, audiences: ['verdict'], claims: { subject: { type: 'user' } } })
+
 const bodyOf = (route: Route) => (route.schema.body === undefined ? {} : { body: {} })
 
 describe('every guarded route refuses who has no valid credential', () => {
@@ -135,9 +137,10 @@ describe('what belongs to another tenant answers exactly as what does not exist'
   test.each(named.map((route) => [title(route), route] as const))('%s', async (_title, route) => {
     const own = await existing(route)
     const absent = randomUUID()
-    const body = route.schema.body === undefined ? {} : { body: VALID[route.schema.operationId] ?? {} }
-    const theirs = await verdict.ask(pathTo(route, own), { key: stranger, ...body })
-    const nothing = await verdict.ask(pathTo(route, absent), { key: stranger, ...body })
+    const body = (id: string) =>
+      route.schema.body === undefined ? {} : { body: VALID[route.schema.operationId]?.(id) ?? {} }
+    const theirs = await verdict.ask(pathTo(route, own), { key: stranger, ...body(own) })
+    const nothing = await verdict.ask(pathTo(route, absent), { key: stranger, ...body(absent) })
     expect(theirs.status).toBe(nothing.status)
     expect(normal(theirs.body, own)).toEqual(normal(nothing.body, absent))
   })
@@ -145,8 +148,9 @@ describe('what belongs to another tenant answers exactly as what does not exist'
   const pathTo = (route: Route, id: string) =>
     `${route.method} ${route.url.replace(':type', 'user').replace(/:\w+/g, id)}${route.url === '/v1/entity' ? `?type=user&id=${id}` : ''}`
 
-  const VALID: Record<string, object> = {
-    putRule: { effect: 'allow', subjects: [{ any: true }], actions: ['a'], resources: [{ type: 't' }] },
+  const VALID: Record<string, (id: string) => object> = {
+    putIssuer: (id) => issuerOf(`https://${id}.test`),
+    putRule: () => ({ effect: 'allow', subjects: [{ any: true }], actions: ['a'], resources: [{ type: 't' }] }),
   }
 
   // Without what names it and when, since both differ as a matter of course.
@@ -162,7 +166,8 @@ describe('what belongs to another tenant answers exactly as what does not exist'
     const subject = { type: 'user', id: name }
     if (url.startsWith('/v1/policies')) await made('PUT', `/v1/policies/${name}`, {})
     else if (url.startsWith('/v1/roles')) await made('PUT', `/v1/roles/${name}`, {})
-    else if (url.startsWith('/v1/rules')) await made('PUT', `/v1/rules/${name}`, VALID['putRule'])
+    else if (url.startsWith('/v1/rules')) await made('PUT', `/v1/rules/${name}`, VALID['putRule']?.(name))
+    else if (url.startsWith('/v1/issuers')) await made('PUT', `/v1/issuers/${name}`, issuerOf(`https://${name}.test`))
     else if (url.startsWith('/v1/entit')) await made('PUT', `/v1/entities/user/${name}`, {})
     else if (url.startsWith('/v1/api-keys')) return (await made('POST', '/v1/api-keys', { name, subject })).id
     else if (url.startsWith('/v1/assignments')) {

@@ -30,7 +30,7 @@ test('what has a name stands once in the document, and every reference leads som
   )
   for (const [kind = '', name = ''] of references) expect(components[kind]).toHaveProperty(name)
   expect(Object.keys(components.schemas)).toEqual(
-    expect.arrayContaining(['AccessRequest', 'DecisionAnswer', 'Problem', 'Rule']),
+    expect.arrayContaining(['DecisionRequest', 'DecisionAnswer', 'Problem', 'Rule']),
   )
   expect(text.split(JSON.stringify(components.schemas.ResourceSelector))).toHaveLength(2)
 })

@@ -14,7 +14,11 @@ const QUESTION = {
 const OPEN = { effect: 'allow', subjects: [{ any: true }], actions: ['read'], resources: [{ type: 'doc' }] }
 
 /** What stands in the database is changed by hand, while nobody looks. */
-async function spoil(table: 'settings' | 'types' | 'policies' | 'roles' | 'rules', name: string, body: unknown) {
+async function spoil(
+  table: 'settings' | 'types' | 'policies' | 'roles' | 'rules' | 'issuers',
+  name: string,
+  body: unknown,
+) {
   const where = table === 'settings' ? sql`` : sql`and name = ${name}`
   const { db } = database
   const { numAffectedRows } = await sql`
@@ -121,6 +125,32 @@ test('nor do roles, policies, types and settings keep a tenant from being loaded
     else await verdict.ask(`PUT /v1/${table}/${name}`, { body: {} })
     expect(await readyz(), table).toMatchObject({ quarantined_rules: 0 })
   }
+})
+
+test('an issuer that cannot be read is not trusted, and says why; what refers to roles still finds its way', async () => {
+  const body = { issuer: 'https://corp.test', audiences: ['verdict'], claims: { subject: { type: 'user' } } }
+  await verdict.ask('PUT /v1/issuers/corp', { body })
+  for (const spoilt of [null, 'x', [], { name: 'corp', ...body, audiences: [] }, { ...body, allowed_roles: 7 }]) {
+    await spoil('issuers', 'corp', spoilt)
+    await restart()
+    expect(await readyz()).toMatchObject({ quarantined_rules: 1 })
+    expect(await read('/v1/issuers/corp')).toMatchObject({ name: 'corp', quarantined: expect.any(String) })
+    expect((await read('/v1/issuers')).items).toHaveLength(1)
+    await verdict.ask('PUT /v1/roles/passing', { body: {} })
+    expect((await verdict.ask('DELETE /v1/roles/passing')).status).toBe(204)
+  }
+  expect((await verdict.ask('PUT /v1/issuers/corp', { body })).status).toBe(200)
+  expect(await readyz()).toMatchObject({ quarantined_rules: 0 })
+  expect(await read('/v1/issuers/corp')).not.toHaveProperty('quarantined')
+})
+
+test("settings of which a session's length cannot be read end sessions as soon as any do", async () => {
+  await spoil('settings', '', { session_idle_seconds: 'long', session_lifetime_seconds: 7_200 })
+  await restart()
+  const settings = await read('/v1/settings')
+  expect(settings).toMatchObject({ session_idle_seconds: 900, session_lifetime_seconds: 7_200 })
+  expect(settings.quarantined).toMatch('/session_idle_seconds')
+  await verdict.ask('PUT /v1/settings', { body: {} })
 })
 
 test('a cycle of roles is told of each of them', async () => {

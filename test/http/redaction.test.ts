@@ -146,6 +146,19 @@ test('the change log shows auditors entities through the redaction, and policy a
   expect(shown.body.items[0]).toMatchObject({ kind: 'entity', key: hashed, after: { ...hashed, properties: { n: 1 } } })
 })
 
+test('whose password was set is told to who may not read entities as the settings say, and so is the username', async () => {
+  const headers = { 'x-request-id': 'p1' }
+  const body = { password: 'a horse, a battery and a staple', username: 'canary@login' }
+  const put = await verdict.ask('PUT /v1/credentials/user/canary-bob/password', { body, headers })
+  const path = `GET /v1/changes?after_revision=${Number(put.headers.get('verdict-revision')) - 1}`
+  const clear = JSON.stringify((await verdict.ask(path)).body)
+  const shown = JSON.stringify((await verdict.ask(path, { key: auditor })).body)
+  const record = JSON.stringify(await recordOf('p1'))
+  for (const canary of ['canary-bob', 'canary@login'])
+    expect([clear.includes(canary), shown.includes(canary)]).toEqual([true, false])
+  expect(record).not.toContain('canary')
+})
+
 test('the record of a change names entities as the settings of that very revision say', async () => {
   const headers = { 'x-request-id': 'c1' }
   await verdict.ask('PUT /v1/entities/user/canary-doc', { body: {}, headers })

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { Budget } from '../../src/policy/budget.ts'
 import { decide } from '../../src/policy/decide.ts'
 import { factsFor, loadBundle } from '../../src/policy/in-memory.ts'
-import type { AccessRequest, Bundle, Decision, Rule } from '../../src/policy/model.ts'
+import { type AccessRequest, type Bundle, DEFAULT_SETTINGS, type Decision, type Rule } from '../../src/policy/model.ts'
 import { PolicyIndex } from '../../src/policy/policy-index.ts'
 
 const NOW = Date.parse('2030-01-01T00:00:00Z')
@@ -161,13 +161,7 @@ test('settings and types are followed, and return to their defaults', () => {
     settings: { attribute_precedence: 'stored', levels: ['low', 'high'] },
     types: [{ name: 'doc', protected_properties: ['owner'] }],
   })
-  expect(index.settings).toEqual({
-    attribute_precedence: 'stored',
-    audit_mode: 'journal',
-    redaction: {},
-    rules_in_answers: true,
-    levels: ['low', 'high'],
-  })
+  expect(index.settings).toEqual({ ...DEFAULT_SETTINGS, attribute_precedence: 'stored', levels: ['low', 'high'] })
   expect(index.types.get('doc')).toBeDefined()
   const gone = { operation: 'delete', before: null, after: null } as const
   index.apply({ kind: 'settings', key: null, ...gone })

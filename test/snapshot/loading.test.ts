@@ -199,6 +199,18 @@ describe('a revision of more changes than one turn takes', () => {
     expect(snapshots.revisionsApplied).toBe(2)
   })
 
+  test('may be few, if they take long to be made', async () => {
+    const { database, tenant, snapshots, before } = await following()
+    const index = before?.index
+    const read = database.asked.policy
+    await snapshots.applied('t', tenant.write(...big('light', 10)))
+    expect([database.asked.policy, (await snapshots.tenant('t'))?.index === index]).toEqual([read, true])
+    const condition = Array.from({ length: 60 }, () => 'context.something == "other"').join(' && ')
+    await snapshots.applied('t', tenant.write(rule('heavy', { condition })))
+    expect(database.asked.policy).toBeGreaterThan(read)
+    expect(await snapshots.tenant('t')).toMatchObject({ revision: 3, index: { size: 12 } })
+  })
+
   test('does not keep other tenants from following', async () => {
     const { database, tenant, snapshots } = await following()
     database.tenant('other').write(rule('a'))

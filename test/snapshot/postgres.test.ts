@@ -11,7 +11,20 @@ import { deleteEntity, putEntities } from '../../src/store/entities.ts'
 import { rules } from '../../src/store/rules.ts'
 import { snapshotSource } from '../../src/store/snapshot.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
-import { assigned, assignment, doc, entity, group, key, noAssignment, noEntity, noKey, over, user } from './support.ts'
+import {
+  assigned,
+  assignment,
+  doc,
+  entity,
+  group,
+  key,
+  noAssignment,
+  noEntity,
+  noKey,
+  over,
+  rule,
+  user,
+} from './support.ts'
 
 let database: FreshDatabase
 beforeAll(async () => {
@@ -134,9 +147,12 @@ test('the log comes in whole revisions, with what names the one before', async (
   expect(first.revisions[0]?.changes).toHaveLength(2)
   const second = await changesAfter(tenant, 1, 3)
   expect(second).toMatchObject({ anchor: first.revisions[0]?.revision_id, revisions: [], big: { revision: 2 } })
-  const { changes, next } = await changesOf(tenant, 2, 0, true)
-  expect(next).toBe(null)
-  expect(changes.map(({ key: named }) => named)).toMatchObject(
+  const big = { revision: 2, revision_id: second.big?.revision_id ?? '' }
+  const part = await changesOf(tenant, big, 0, true)
+  expect(part?.next).toBe(null)
+  expect(await changesOf(tenant, { ...big, revision_id: randomUUID() }, 0, true)).toBe(undefined)
+  expect(await changesOf(tenant, big, 0, false)).toEqual(part)
+  expect(part?.changes.map(({ key: named }) => named)).toMatchObject(
     Array.from({ length: 10 }, (_, place) => doc(`big ${place}`)),
   )
   expect((await changesAfter(tenant, 1, 10)).revisions.map(({ changes: of }) => of.length)).toEqual([10])
@@ -145,6 +161,16 @@ test('the log comes in whole revisions, with what names the one before', async (
   expect(last.revisions).toMatchObject([{ revision: 3, changes: [{ kind: 'entity', operation: 'create' }] }])
   const [now] = await revisions([tenant, 'none'])
   expect(now).toEqual({ id: tenant, status: 'active', revision: 3, revision_id: last.revisions[0]?.revision_id })
+})
+
+test('of a revision, the changes that no index takes can be had without the others', async () => {
+  const tenant = await newTenant()
+  const issuer: PolicyChange = { kind: 'issuer', key: { name: 'corp' }, operation: 'delete', before: null, after: null }
+  const whole = { policy: 'default', enabled: true }
+  await write(tenant, rule('first', whole), entity(doc('1')), issuer, rule('last', whole))
+  const [now] = await source().revisions([tenant])
+  const part = now && (await source().changesOf(tenant, now, 0, false))
+  expect(part?.changes.map(({ kind }) => kind)).toEqual(['entity', 'issuer'])
 })
 
 test('a key is known by its hash, which the log does not hold', async () => {

@@ -5,21 +5,21 @@ import { decide } from '../../src/policy/decide.ts'
 import { explain } from '../../src/policy/explain.ts'
 import { factsFor, type LoadedBundle, loadBundle } from '../../src/policy/in-memory.ts'
 import type { Bundle } from '../../src/policy/model.ts'
-import type { Quarantined } from '../../src/policy/quarantine.ts'
 import { created } from '../../src/snapshot/draft.ts'
+import type { StoredDocument } from '../../src/snapshot/source.ts'
 import { Dice } from '../policy/dice.ts'
 import { RandomPolicy } from '../policy/random-policy.ts'
 import { ask } from '../policy/random-question.ts'
 
 /** A document as it is stored, and where in its tenant. */
 interface Row {
-  readonly kind: Quarantined
+  readonly kind: StoredDocument['kind']
   readonly name: string
   readonly document: unknown
 }
 
 function rowsOf({ settings, types = [], policies = [], roles = [], rules = [] }: Bundle): Row[] {
-  const named = (kind: Quarantined, documents: readonly { readonly name: string }[]) =>
+  const named = (kind: StoredDocument['kind'], documents: readonly { readonly name: string }[]) =>
     documents.map((document) => ({ kind, name: document.name, document }))
   return [
     ...(settings === undefined ? [] : [{ kind: 'settings' as const, name: '', document: settings }]),
@@ -85,7 +85,7 @@ const QUESTIONS = 4
  * has one now. What P' allows, P allows. So an error never becomes an allow, whatever the document was for.
  */
 test('what cannot be read of a document never allows what the document would not have', { timeout: 3_600_000 }, () => {
-  const quarantined = new Map<Quarantined, number>()
+  const quarantined = new Map<StoredDocument['kind'], number>()
   let denied = 0
   for (let seed = 0; seed < RUNS; seed++) {
     const dice = new Dice(seed)
@@ -119,9 +119,7 @@ test('what cannot be read of a document never allows what the document would not
     expect(faulty.index.quarantined).toBe(sound.index.quarantined)
   }
   expect(
-    Math.min(
-      ...['settings', 'type', 'policy', 'role', 'rule'].map((kind) => quarantined.get(kind as Quarantined) ?? 0),
-    ),
+    Math.min(...(['settings', 'type', 'policy', 'role', 'rule'] as const).map((kind) => quarantined.get(kind) ?? 0)),
   ).toBeGreaterThan(20)
   expect(denied).toBeGreaterThan(100)
 })

@@ -148,7 +148,7 @@ test.each([
 
         await scheduler.waitFor(Promise.all(actors.map(act)))
       }),
-      { numRuns: 100 },
+      { numRuns: Number(process.env['VERDICT_TEST_HISTORIES'] ?? 100) },
     )
   },
 )

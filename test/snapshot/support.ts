@@ -9,8 +9,10 @@ import { Snapshots, type SnapshotsOptions } from '../../src/snapshot/snapshots.t
 import {
   type ApiKey,
   apiKey,
+  type LoadedIssuer,
   type LoggedChange,
   type Revision,
+  type RevisionId,
   type Source,
   type StoredDocument,
   type StoredEntity,
@@ -143,6 +145,7 @@ export class FakeDatabase implements Source {
     standing: 0,
     policy: 0,
     apiKeys: 0,
+    issuers: 0,
     fits: 0,
     entities: 0,
     loadEntities: 0,
@@ -185,6 +188,20 @@ export class FakeDatabase implements Source {
 
   apiKeys(id: string) {
     return this.#run('apiKeys', () => this.tenant(id).keys())
+  }
+
+  issuers(id: string) {
+    return this.#run('issuers', () => {
+      const issuers = new Map<string, LoadedIssuer>()
+      for (const { revision, changes } of this.tenant(id).log) {
+        for (const { kind, key, after } of changes) {
+          if (kind !== 'issuer') continue
+          if (after === null) issuers.delete(key.name)
+          else issuers.set(key.name, { name: key.name, document: after, version: revision })
+        }
+      }
+      return [...issuers.values()]
+    })
   }
 
   fits(id: string, room: number) {
@@ -249,9 +266,11 @@ export class FakeDatabase implements Source {
   }
 
   /** Two changes at a time. */
-  changesOf(id: string, revision: number, place: number, policy: boolean) {
+  changesOf(id: string, { revision, revision_id }: RevisionId, place: number, policy: boolean) {
     return this.#run('changesOf', () => {
-      const all = this.tenant(id).log[revision - 1]?.changes ?? []
+      const found = this.tenant(id).log[revision - 1]
+      if (found?.revision_id !== revision_id) return undefined
+      const all = found.changes
       const changes = all.slice(place, place + 2).filter(({ kind }) => policy || !OF_POLICY.has(kind))
       return { changes, next: place + 2 < all.length ? place + 2 : null }
     })

@@ -10,6 +10,7 @@ import { Cluster, childOptions } from '../../src/store/cluster.ts'
 import { EMBEDDED_SERVICE, type EmbeddedDatabase, startEmbedded } from '../../src/store/embedded.ts'
 import { place } from '../../src/store/embedded-place.ts'
 import { migrate } from '../../src/store/migrate.ts'
+import { MIGRATIONS } from '../support/migrations.ts'
 
 const isRoot = process.getuid?.() === 0
 const fast = { settings: { fsync: 'off' } }
@@ -76,7 +77,7 @@ describe('the embedded database', () => {
 
   test('is a Postgres that the owner can migrate and the service can use', async () => {
     const { url, ownerUrl } = await start(dataDir)
-    expect(await migrate(ownerUrl, EMBEDDED_SERVICE)).toContain('0001_foundation')
+    expect(await migrate(ownerUrl, EMBEDDED_SERVICE)).toEqual(MIGRATIONS)
     expect(await ask(url, 'select count(*)::int from tenants')).toEqual([0])
     await expect(ask(url, 'create table mine ()')).rejects.toMatchObject({ code: '42501' })
     expect(await ask(ownerUrl, 'select rolsuper from pg_roles where rolname = current_user')).toEqual([false])

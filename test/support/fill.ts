@@ -1,6 +1,7 @@
 import { readBundle } from '../../src/administration/bundle.ts'
 import { type Administration, createAdministration } from '../../src/administration.ts'
 import { Redactor } from '../../src/audit/redactor.ts'
+import { passwordHasher } from '../../src/authn/password/hasher.ts'
 import type { Bundle } from '../../src/policy/model.ts'
 import { VagueRules } from '../../src/policy/vague-rules.ts'
 import type { TestService } from './service.ts'
@@ -15,6 +16,8 @@ export async function filling({ database: { db } }: TestService) {
   await db.insertInto('audit_writers').values({ writer: WRITER }).execute()
   const administration: Administration = createAdministration({
     db,
+    hasher: passwordHasher(),
+    masterKey: Buffer.alloc(32),
     writer: WRITER,
     announce: async () => undefined,
     applied: async () => true,

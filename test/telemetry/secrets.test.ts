@@ -4,7 +4,8 @@ import { withoutCredentials } from '../../src/telemetry/secrets.ts'
 test.each([
   [`"vdt_abcd_${'x'.repeat(43)}"`, '"vdt_abcd_[redacted]"'],
   [`Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln, and on`, 'Bearer [redacted], and on'],
-  ['vdt_ is no key, and eyJ no token', 'vdt_ is no key, and eyJ no token'],
+  [`"vdr_my-tenant_${'x'.repeat(43)}"`, '"vdr_my-tenant_[redacted]"'],
+  ['vdt_ is no key, and eyJ no token, nor is vdr_', 'vdt_ is no key, and eyJ no token, nor is vdr_'],
   ['vdt_abcd_short', 'vdt_abcd_short'],
 ])('%s becomes %s', (text, wanted) => {
   expect(withoutCredentials(text)).toBe(wanted)
@@ -12,6 +13,7 @@ test.each([
 
 test('the search takes a time that is linear in the text, however it is made', () => {
   const began = performance.now()
-  for (const part of ['eyJ-', 'eyJa.', 'eyJ', 'vdt_aaaa_', 'vdt_', '-eyJ']) withoutCredentials(part.repeat(100_000))
+  for (const part of ['eyJ-', 'eyJa.', 'eyJ', 'vdt_aaaa_', 'vdt_', 'vdr_a_', 'vdr_', '-eyJ'])
+    withoutCredentials(part.repeat(100_000))
   expect(performance.now() - began).toBeLessThan(2000)
 })

@@ -5,6 +5,7 @@ import {
   assignmentsAroundAny,
   assignmentsOfTypes,
   childrenStaying,
+  credentialsOfAny,
   type EntityUse,
   entitiesOfTypes,
   keysOfAny,
@@ -15,6 +16,7 @@ import {
   type Use,
   usesOfRoles,
 } from '../../store/bundle.ts'
+import { issuersAllowing } from '../../store/issuers.ts'
 import { type Reference, referencesOfRole, referencesOfRule } from '../../store/references.ts'
 import { documentsNaming } from '../../store/types.ts'
 import type { Change } from '../change.ts'
@@ -105,6 +107,7 @@ async function usesOfRemovedRoles({ trx, tenant }: Change, bundle: ReadBundle, p
     for (const assignment of await usesOfRoles(trx, tenant, slice, which, LIMIT)) {
       users.add(assignment.role, `an assignment of ${shownRef(assignment.subject)}`)
     }
+    for (const { target, user } of await issuersAllowing(trx, tenant, slice, LIMIT)) users.add(target, `issuer ${user}`)
   }
   return users.problems()
 }
@@ -148,10 +151,12 @@ async function outsideUsers(
   const rules = sections.rules === undefined ? await ownersNamingAny(trx, tenant, slice, 'rule', LIMIT) : []
   const roles = sections.roles === undefined ? await ownersNamingAny(trx, tenant, slice, 'role', LIMIT) : []
   const keys = await keysOfAny(trx, tenant, slice, LIMIT)
+  const credentials = await credentialsOfAny(trx, tenant, slice, LIMIT)
   return [
     ...rules.map(({ target, user }) => ({ target, user: `rule ${user}` })),
     ...roles.map(({ target, user }) => ({ target, user: `role ${user}` })),
     ...keys.map(({ target, user }) => ({ target, user: `API key ${user}` })),
+    ...credentials.map(({ target, user }) => ({ target, user: `its ${user}` })),
   ]
 }
 
