@@ -36,6 +36,7 @@ import { openDataDirectory } from './store/data-directory.ts'
 import { checkConnection, type DatabaseOptions, isWalled, type OpenDatabase, openDatabase } from './store/database.ts'
 import { openDeploymentKey } from './store/deployment-key.ts'
 import { startEmbedded } from './store/embedded.ts'
+import { Hints } from './store/hints.ts'
 import { loginStore } from './store/logins.ts'
 import { mayMigrate, migrate, pendingMigrations } from './store/migrate.ts'
 import { outboxStore } from './store/outbox.ts'
@@ -116,9 +117,11 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   snapshots.start()
   opened.add('snapshots', () => snapshots.stop())
   const revoked = await openRevoked(config, facts, logger, opened)
+  const hints = listenForHints(config.listenDatabaseUrl ?? url, snapshots, revoked, logger)
+  opened.add('hints', () => hints.stop())
   const hasher = passwordHasher()
   opened.add('password threads', () => hasher.close())
-  showFigures(metrics, snapshots, trail, database)
+  showFigures(metrics, snapshots, trail, hints, database)
 
   const redactor = new Redactor(deploymentKey)
   const people = { hasher, masterKey: deploymentKey }
@@ -287,6 +290,22 @@ async function openRevoked(
   await revoked.start()
   opened.add('ended sessions', () => revoked.stop())
   return revoked
+}
+
+/** What is committed elsewhere is in force here as soon as it is told; without being told, with the next poll. */
+function listenForHints(url: string, snapshots: Snapshots, revoked: RevokedTokens, logger: Logger): Hints {
+  const failed = (error: unknown) => logger.warn({ err: error }, 'a change that was told of could not be read')
+  const hints = new Hints({
+    url,
+    listener: {
+      changed: (tenant, revision) => void snapshots.hint(tenant, revision).catch(failed),
+      revoked: () => void revoked.poll().catch(failed),
+      listening: () => void Promise.all([snapshots.poll(), revoked.poll()]).catch(failed),
+      lost: (error) => logger.warn({ err: error }, 'changes are not told of any more; the poll goes on'),
+    },
+  })
+  hints.start()
+  return hints
 }
 
 function administer(

@@ -1,10 +1,17 @@
 import type { AuditTrail } from '../audit/trail.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { OpenDatabase } from '../store/database.ts'
+import type { Hints } from '../store/hints.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
 /** Hands the numbers that the parts keep to the metrics. */
-export function showFigures(metrics: Metrics, snapshots: Snapshots, trail: AuditTrail, { pool }: OpenDatabase): void {
+export function showFigures(
+  metrics: Metrics,
+  snapshots: Snapshots,
+  trail: AuditTrail,
+  hints: Hints,
+  { pool }: OpenDatabase,
+): void {
   metrics.observe('verdict_tenants_loaded', () => snapshots.tenantsLoaded)
   metrics.observe('verdict_entities_cached', () => snapshots.entitiesCached)
   metrics.observe('verdict_entity_cache_hits_total', () => snapshots.cacheHits)
@@ -12,6 +19,8 @@ export function showFigures(metrics: Metrics, snapshots: Snapshots, trail: Audit
   metrics.observe('verdict_rules_quarantined', () => snapshots.quarantined)
   metrics.observe('verdict_revisions_applied_total', () => snapshots.revisionsApplied)
   metrics.observe('verdict_snapshot_staleness_seconds', () => snapshots.staleness / 1000)
+  metrics.observe('verdict_listening', () => Number(hints.isListening))
+  metrics.observe('verdict_hints_total', () => hints.heard)
   metrics.observe('verdict_audit_backlog_records', () => trail.shipper.backlog)
   metrics.observe('verdict_audit_backlog_bytes', () => trail.journal.backlog.bytes)
   metrics.observe('verdict_audit_backlog_seconds', () => trail.journal.backlog.age / 1000)

@@ -98,6 +98,13 @@ export class Snapshots {
     await this.#tenants.follower.poll()
   }
 
+  /** Somebody says that a tenant has come to a revision: if it is in memory, and not there yet, the database is asked. */
+  async hint(id: string, revision: number): Promise<void> {
+    const tenant = this.#tenants.tenants.get(id)
+    if (tenant === undefined || tenant.revision >= revision) return
+    await this.#tenants.follower.poke(id)
+  }
+
   /**
    * A tenant, loaded on first use; undefined where there is none, or none any more. At once if it is in memory.
    * Fails with `store_unavailable`.

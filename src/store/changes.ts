@@ -3,6 +3,7 @@ import Type from 'typebox'
 import type { PolicyChange } from '../policy/change.ts'
 import type { EntityRef } from '../policy/model.ts'
 import { decodeCursor, type Listed, type Page, paged } from './cursor.ts'
+import { tellChanged } from './hints.ts'
 import type { Database } from './schema.ts'
 
 export interface Change {
@@ -23,8 +24,11 @@ const CHARACTERS_PER_STATEMENT = 2 * 1024 * 1024
  */
 export async function appendChange(trx: Transaction<Database>, change: Change): Promise<number> {
   const { rows: found } = await sql<{ revision: number; revision_id: string }>`
-    update tenants set revision = revision + 1, revision_id = gen_random_uuid()
-    where id = ${change.tenant} returning revision, revision_id`.execute(trx)
+    with made as (
+      update tenants set revision = revision + 1, revision_id = gen_random_uuid()
+      where id = ${change.tenant} returning revision, revision_id
+    )
+    select revision, revision_id, ${tellChanged(change.tenant)} from made`.execute(trx)
   const made = found[0]
   if (made === undefined) throw new Error(`there is no tenant ${change.tenant} to change`)
   let rows: string[] = []

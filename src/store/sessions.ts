@@ -3,6 +3,7 @@ import type { NewSession, Rotation, SessionLimits, SessionStore, ShownToken } fr
 import type { EntityRef } from '../policy/model.ts'
 import type { RevocationSource } from '../snapshot/revoked-tokens.ts'
 import type { TenantDatabase } from './database.ts'
+import { tellRevoked } from './hints.ts'
 import type { Database } from './schema.ts'
 
 export function sessionStore(db: TenantDatabase): SessionStore {
@@ -120,7 +121,7 @@ async function revokeSession(db: Kysely<Database>, tenant: string, id: string): 
       insert into revoked_tokens (id, expires_at) select id, now() + make_interval(secs => ${REMEMBERED_S}) from ended
       on conflict do nothing
     )
-    select id from ended`.execute(db)
+    select id, ${tellRevoked} from ended`.execute(db)
   return rows.length > 0
 }
 
@@ -141,14 +142,17 @@ export async function revokeSessionsOf(
       insert into revoked_tokens (id, expires_at) select id, now() + make_interval(secs => ${REMEMBERED_S}) from ended
       on conflict do nothing
     )
-    select id from ended`.execute(db)
+    select id, ${tellRevoked} from ended`.execute(db)
   return rows.length
 }
 
 export async function revokeToken(db: Kysely<Database>, jti: string, seconds: number): Promise<void> {
   await sql`
-    insert into revoked_tokens (id, expires_at) values (${jti}::uuid, now() + make_interval(secs => ${seconds + 60}))
-    on conflict do nothing`.execute(db)
+    with noted as (
+      insert into revoked_tokens (id, expires_at) values (${jti}::uuid, now() + make_interval(secs => ${seconds + 60}))
+      on conflict do nothing returning 1
+    )
+    select ${tellRevoked} from noted`.execute(db)
 }
 
 export function revocationSource(db: Kysely<Database>): RevocationSource {

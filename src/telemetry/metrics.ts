@@ -19,6 +19,11 @@ const OBSERVED = {
     'Revisions of policy data that this process has applied, over all tenants.',
   ],
   verdict_snapshot_staleness_seconds: ['gauge', 'Time since the database last confirmed that memory is up to date.'],
+  verdict_listening: [
+    'gauge',
+    '1 while Postgres tells of changes as they are committed; 0: the poll alone finds them.',
+  ],
+  verdict_hints_total: ['counter', 'Changes that Postgres has told of.'],
   verdict_audit_backlog_records: ['gauge', 'Audit records in the journal that Postgres does not have yet.'],
   verdict_audit_backlog_bytes: ['gauge', 'The same in bytes.'],
   verdict_audit_backlog_seconds: ['gauge', 'Age of the oldest of them; 0 where there is none.'],
