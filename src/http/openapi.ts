@@ -26,6 +26,7 @@ const TAGS = [
   ['Tenants', 'For operators'],
   ['Settings', "A tenant's own settings"],
   ['API keys', 'Credentials of services'],
+  ['Credentials', 'What people log in with'],
   ['Issuers', 'Whose tokens are trusted'],
   ['Operations', 'Health, metrics and this document'],
 ] as const

@@ -7,6 +7,7 @@ import { Failure } from '../failure.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { readBodies } from './body.ts'
 import { allowOrigins } from './cors.ts'
+import { DOCS, documentationPages } from './docs.ts'
 import { answerHeaders } from './headers.ts'
 import { describeRoutes } from './openapi.ts'
 import { clientProblem, sendProblem } from './problem.ts'
@@ -104,6 +105,8 @@ export async function createServer(options: ServerOptions): Promise<App> {
     sendProblem(new Failure('not_found', 'there is no such route'), request, reply),
   )
   app.addHook('onRoute', (route) => {
+    // Pages about the API, which a library brings.
+    if (isWithin(DOCS, route.url)) route.config = { ...route.config, permission: 'anyone', unaudited: true }
     if (route.config?.permission === undefined) throw new Error(`${route.method} ${route.url} declares no permission`)
   })
   answerHeaders(app, isClosing)
@@ -111,7 +114,12 @@ export async function createServer(options: ServerOptions): Promise<App> {
   timeRequests(app, metrics)
   readBodies(app)
   await describeRoutes(app)
+  await documentationPages(app)
   return app
+}
+
+function isWithin(root: string, path: string): boolean {
+  return path === root || path.startsWith(`${root}/`)
 }
 
 function tlsFactory(files: TlsFiles, logger: FastifyBaseLogger) {
