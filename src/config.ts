@@ -33,7 +33,8 @@ export interface Config {
   readonly maxStalenessMs: number
   /** Entities held in memory, over all tenants. */
   readonly entityCache: number
-  readonly workers: 1
+  /** Processes that answer. */
+  readonly workers: number
   readonly drainDelayMs: number
   readonly edge: EdgeConfig
   /** Private networks to which requests to URLs may go that tenants have named. */
@@ -121,7 +122,11 @@ export const VARIABLES = [
     description: 'seconds without news from Postgres after which decisions are refused',
   },
   { name: 'VERDICT_ENTITY_CACHE', default: '200000', description: 'entities held in memory' },
-  { name: 'VERDICT_WORKERS', default: '1', description: 'processes that decide; 1 for now' },
+  {
+    name: 'VERDICT_WORKERS',
+    default: '1',
+    description: 'processes behind the port, each with a journal, memory and connections of its own',
+  },
   {
     name: 'VERDICT_DRAIN_DELAY',
     default: '3',
@@ -165,14 +170,13 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     journalMaxBytes: read.integer('VERDICT_JOURNAL_MAX_BYTES', 1024 ** 2, Number.MAX_SAFE_INTEGER),
     maxStalenessMs: read.seconds('VERDICT_MAX_STALENESS', 2, 86_400),
     entityCache: read.integer('VERDICT_ENTITY_CACHE', 1, 100_000_000),
-    workers: 1,
+    workers: read.integer('VERDICT_WORKERS', 1, 64),
     drainDelayMs: read.seconds('VERDICT_DRAIN_DELAY', 0, 8),
     edge: readEdge(read),
     outgoingAllow: readNetworks(read, 'VERDICT_OUTGOING_ALLOW'),
     outgoingHttp: read.oneOf('VERDICT_OUTGOING_HTTP', ['off', 'loopback']),
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS),
   }
-  if (read.integer('VERDICT_WORKERS', 1, 1024) !== 1) read.complain('VERDICT_WORKERS', 'only 1 is supported for now')
   complainOfCombinations(read, config)
   refuse(read)
   return Object.freeze(config)

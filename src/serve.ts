@@ -1,3 +1,4 @@
+import cluster from 'node:cluster'
 import { setTimeout as pause } from 'node:timers/promises'
 import { v7 } from 'uuid'
 import { type Administration, type CredentialParts, createAdministration } from './administration.ts'
@@ -20,12 +21,14 @@ import { destinations } from './outgoing/addresses.ts'
 import { jsonFetcher } from './outgoing/fetch-json.ts'
 import { createPdp } from './pdp.ts'
 import { CLOSE_MS, Opened } from './serve/closing.ts'
+import { databaseUrl } from './serve/database-url.ts'
 import { showFigures } from './serve/figures.ts'
 import { journalRoot, keysFor, type Screen } from './serve/keys.ts'
 import { fillWithPreset } from './serve/preset.ts'
 import { readinessOf } from './serve/readiness.ts'
 import { openSealing } from './serve/sealing.ts'
 import { mismatchEvent } from './serve/security.ts'
+import { warnOfJournalsLeft } from './serve/workers.ts'
 import { RevokedTokens } from './snapshot/revoked-tokens.ts'
 import { Snapshots } from './snapshot/snapshots.ts'
 import { noteUse } from './store/api-keys.ts'
@@ -35,7 +38,6 @@ import { clockSkew } from './store/clock.ts'
 import { openDataDirectory } from './store/data-directory.ts'
 import { checkConnection, type DatabaseOptions, isWalled, type OpenDatabase, openDatabase } from './store/database.ts'
 import { openDeploymentKey } from './store/deployment-key.ts'
-import { startEmbedded } from './store/embedded.ts'
 import { Hints } from './store/hints.ts'
 import { loginStore } from './store/logins.ts'
 import { mayMigrate, migrate, pendingMigrations } from './store/migrate.ts'
@@ -84,6 +86,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   const dataDir = await openDataDirectory(config.dataDir)
   const lock = await acquireLock(dataDir)
   opened.add('lock', () => lock.release())
+  if (!cluster.isWorker) await warnOfJournalsLeft(dataDir, config.workers, logger)
   const keys = await keysFor(config, dataDir, screen)
   const url = await databaseUrl(config, dataDir, logger, opened)
   const database = openPool('verdict', url, config.poolSize, logger, opened)
@@ -198,22 +201,6 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
       logger.info('stopped')
     },
   }
-}
-
-/** The database to work in, with its schema up to date where that is ours to do. */
-async function databaseUrl(config: Config, dataDir: string, logger: Logger, opened: Opened): Promise<string> {
-  if (config.databaseUrl !== undefined) {
-    if (config.migrateDatabaseUrl !== undefined) await migrate(config.migrateDatabaseUrl, userOf(config.databaseUrl))
-    return config.databaseUrl
-  }
-  const embedded = await startEmbedded(dataDir, { log: (line) => logger.info(line) })
-  opened.add('embedded database', () => embedded.stop())
-  await migrate(embedded.ownerUrl, userOf(embedded.url))
-  return embedded.url
-}
-
-function userOf(url: string): string {
-  return decodeURIComponent(new URL(url).username)
 }
 
 function openPool(

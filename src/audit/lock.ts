@@ -78,7 +78,8 @@ async function listen(dataDir: string, sockets: string): Promise<Claim> {
   const server = createServer((socket) => socket.destroy())
   await new Promise<void>((done, failed) => {
     server.once('error', failed)
-    server.listen(join(sockets, `lock-${id}.claim`), done)
+    // Its own even in one of several workers, where what is listened on is otherwise the primary's.
+    server.listen({ path: join(sockets, `lock-${id}.claim`), exclusive: true }, done)
   })
   server.unref()
   const name = `lock-${id}.sock`

@@ -1,4 +1,5 @@
 import { readConfig } from '../config.ts'
+import { serveWithWorkers } from '../serve/workers.ts'
 import { serve } from '../serve.ts'
 import { EXIT, type Io } from './io.ts'
 
@@ -12,7 +13,7 @@ const LINGER = 200
 export async function serveUntilSignal(io: Io): Promise<number> {
   const config = readConfig(io.env)
   const stop = stopSignal()
-  const service = await serve(config, io)
+  const service = config.workers > 1 ? await serveWithWorkers(config, io) : await serve(config, io)
   if (io.stdout.isTTY === true) io.stdout.write(`Verdict answers at ${service.url} (Ctrl-C stops it)\n`)
   await stop
   await service.close()

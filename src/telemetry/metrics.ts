@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { REASONS, type Reason } from '../policy/model.ts'
+import { metricsOfAll } from './worker-metrics.ts'
 
 /**
  * Numbers that another part owns; each is read when the metrics are. `counter` only ever grows.
@@ -45,6 +46,14 @@ const OBSERVED = {
 
 export type ObservedMetric = keyof typeof OBSERVED
 
+/** What becomes of the numbers of several workers where their sum says nothing. */
+const OF_WORKERS: Partial<Record<ObservedMetric, 'max' | 'min'>> = {
+  verdict_snapshot_staleness_seconds: 'max',
+  verdict_rules_quarantined: 'max',
+  verdict_audit_backlog_seconds: 'max',
+  verdict_listening: 'min',
+}
+
 const STATUS_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx'] as const
 
 /** Observes one number, in seconds. Made once, called often: a call allocates nothing that lives on. */
@@ -53,6 +62,7 @@ export type Observe = (seconds: number) => void
 /** Every metric of the process, in a registry of its own: two servers in one process do not meet. */
 export class Metrics {
   readonly #registry = new Registry()
+  readonly #ofAll = metricsOfAll(this.#registry)
   readonly #decisions: ReadonlyMap<Reason, Counter.Internal>
   readonly #decide: Histogram
   readonly #append: Histogram
@@ -108,6 +118,7 @@ export class Metrics {
         name,
         help,
         registers,
+        aggregator: OF_WORKERS[name] ?? 'sum',
         collect() {
           this.set(read())
         },
@@ -129,9 +140,9 @@ export class Metrics {
     return this.#registry.contentType
   }
 
-  /** All metrics in the text format of Prometheus. */
+  /** All metrics in the text format of Prometheus: of one of several workers, those of all. */
   text(): Promise<string> {
-    return this.#registry.metrics()
+    return this.#ofAll?.() ?? this.#registry.metrics()
   }
 }
 
