@@ -40,6 +40,8 @@ export interface AuditEvent {
   readonly request_id: string | null
   readonly trace_id: string | null
   readonly duration_us: number | null
+  /** Of an item of a batch: the id of the batch's first record, and the item's place in what was asked, from 0. */
+  readonly batch?: { readonly id: string; readonly item: number } | undefined
 }
 
 /** What a record says of the call that caused it. */
@@ -55,7 +57,12 @@ export interface Origin {
  * carry and jsonb can't, are recorded as the six characters of their escape (`\u0000`).
  */
 export function encodeEvent(event: AuditEvent): string {
-  const text = withoutCredentials(JSON.stringify(event))
+  return cleanRecord(JSON.stringify(event))
+}
+
+/** The same for an event that is JSON text already. */
+export function cleanRecord(event: string): string {
+  const text = withoutCredentials(event)
   return text.includes('\\u') ? text.replace(ESCAPES, escapeAgain) : text
 }
 

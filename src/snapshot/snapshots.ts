@@ -6,7 +6,7 @@ import type { VagueRules } from '../policy/vague-rules.ts'
 import { ApiKeyDirectory } from './api-key-directory.ts'
 import { within } from './deadline.ts'
 import { EntityCache } from './entity-cache.ts'
-import { type Asked, FactFinder, ofEntity, ofRequest, ofRequests } from './fact-finder.ts'
+import { type Asked, FactFinder, ofEach, ofEntity, ofRequest, ofRequests } from './fact-finder.ts'
 import { Slices } from './slices.ts'
 import type { ApiKey, Source } from './source.ts'
 import type { TenantSnapshot } from './tenant-snapshot.ts'
@@ -80,7 +80,7 @@ export class Snapshots {
       onError,
       onApiKey,
     })
-    this.#facts = new FactFinder({ tenants: this.#tenants, maxStaleness, clock })
+    this.#facts = new FactFinder({ tenants: this.#tenants, maxStaleness, clock, slices })
     this.#keys = new ApiKeyDirectory(source, this.#tenants)
   }
 
@@ -134,6 +134,20 @@ export class Snapshots {
     decide: (tenant: TenantSnapshot, facts: readonly Facts[]) => T,
   ): Waiting<T> {
     return this.#facts.with(id, requests, ofRequests, decide)
+  }
+
+  /**
+   * The same for each of many by itself, in their order, until `decide` answers false. What memory lacks of them is
+   * loaded together; each is decided at one revision, and a later one may be at a later revision, since other calls have
+   * their turns between them.
+   */
+  withEachFacts<Q>(
+    id: string,
+    queries: readonly Q[],
+    asked: (query: Q) => Asked | undefined,
+    decide: (tenant: TenantSnapshot, facts: Facts | undefined, query: Q) => boolean,
+  ): Promise<void> {
+    return this.#facts.each(id, queries, ofEach(asked), decide)
   }
 
   /** The same for one entity alone: who calls, say. */
