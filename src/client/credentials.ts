@@ -24,31 +24,25 @@ export interface Session {
 export interface Tokens {
   /** What goes behind `Bearer`. */
   current(): Promise<string>
-  /** Whether there is another one to try, now that this one was refused. */
-  refused(token: string): Promise<boolean>
+  /** Another one in its place, now that it was refused; undefined: there is none. */
+  refused(token: string): Promise<string | undefined>
 }
 
 type Authenticate = (credential: Credential) => Promise<Session>
 
 export function tokensOf(given: Authentication, authenticate: Authenticate): Tokens {
-  if ('apiKey' in given) return { current: async () => printable(given.apiKey), refused: async () => false }
+  if ('apiKey' in given) return { current: async () => printable(given.apiKey), refused: async () => undefined }
   if ('token' in given) return givenTokens(given.token)
   return new Sessions(given.credentials, authenticate, given.onSession)
 }
 
 function givenTokens(token: string | ((refused?: string) => string | Promise<string>)): Tokens {
-  if (typeof token === 'string') return { current: async () => printable(token), refused: async () => false }
-  let known: string | undefined
-  const asked = new Single(async (refused: string | undefined) => {
-    known = printable(await token(refused))
-    return known
-  })
-  return {
-    current: () => asked.run(undefined),
-    // Somebody else may have got a new one meanwhile.
-    refused: async (refused) => known !== refused || (await asked.run(refused)) !== refused,
-  }
+  if (typeof token === 'string') return { current: async () => printable(token), refused: async () => undefined }
+  const asked = new Single(async (refused: string | undefined) => printable(await token(refused)))
+  return { current: () => asked.run(undefined), refused: async (refused) => other(refused, await asked.run(refused)) }
 }
+
+const other = (refused: string, token: string) => (token === refused ? undefined : token)
 
 /** A token that expires within this time is not used any more: it would expire on the way. */
 const MARGIN_MS = 10_000
@@ -76,9 +70,9 @@ class Sessions implements Tokens {
     return token !== undefined && Date.now() < token.until ? token.text : this.#renewal.run(undefined)
   }
 
-  async refused(token: string): Promise<boolean> {
+  async refused(token: string): Promise<string | undefined> {
     if (this.#token?.text === token) this.#token = undefined
-    return (await this.current()) !== token
+    return other(token, await this.current())
   }
 
   async #renew(): Promise<string> {

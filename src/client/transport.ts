@@ -99,14 +99,16 @@ export class Transport {
   }
 
   async #tried<T>(call: Call, deadline: Deadline, read: (response: Response) => Promise<T>): Promise<T> {
+    let token = await this.#token(deadline)
     let isRenewed = false
     for (let tries = 1; ; tries++) {
-      const token = await this.#token(deadline)
       try {
         return await read(await this.#sent(call, token, deadline))
       } catch (error) {
         if (!(error instanceof VerdictError)) throw error
-        if (!isRenewed && (await this.#renewed(error, token, deadline))) {
+        const renewed = isRenewed ? undefined : await this.#renewed(error, token, deadline)
+        if (renewed !== undefined) {
+          token = renewed
           isRenewed = true
           continue
         }
@@ -121,8 +123,8 @@ export class Transport {
     return this.#tokens === undefined ? undefined : asVerdictError(deadline.race(this.#tokens.current()))
   }
 
-  async #renewed(error: VerdictError, token: string | undefined, deadline: Deadline): Promise<boolean> {
-    if (error.status !== 401 || token === undefined || this.#tokens === undefined) return false
+  async #renewed(error: VerdictError, token: string | undefined, deadline: Deadline): Promise<string | undefined> {
+    if (error.status !== 401 || token === undefined || this.#tokens === undefined) return undefined
     return asVerdictError(deadline.race(this.#tokens.refused(token)))
   }
 
