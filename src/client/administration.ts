@@ -66,15 +66,16 @@ function entitiesOf(rest: Rest) {
   return {
     list: (filter?: Filter<typeof entities.listEntities>, options?: ListOptions) =>
       rest.list<typeof entities.listEntities>('/v1/entities', filter, options),
-    get: (entity: EntityRef, options?: ReadOptions) => rest.get<typeof entities.getEntity>(at(entity), {}, options),
+    get: async (entity: EntityRef, options?: ReadOptions) =>
+      rest.get<typeof entities.getEntity>(at(entity), {}, options),
     /** Creates it or replaces it. */
-    put: (entity: EntityRef & Body<typeof entities.putEntity>, options?: WriteOptions) =>
+    put: async (entity: EntityRef & Body<typeof entities.putEntity>, options?: WriteOptions) =>
       rest.write<typeof entities.putEntity>('PUT', at(entity), entity, options),
     /** All or nothing, one revision. */
     putAll: (all: Iterable<EntityRef & Body<typeof entities.putEntity>>, options?: WriteOptions) =>
       rest.lines<typeof entities.bulkEntities>('/v1/entities/bulk', all, options),
     /** With its assignments, memberships and keys. */
-    delete: (entity: EntityRef, options?: WriteOptions) => rest.remove(at(entity), options),
+    delete: async (entity: EntityRef, options?: WriteOptions) => rest.remove(at(entity), options),
   }
 }
 
@@ -84,7 +85,7 @@ function assignments(rest: Rest) {
       rest.list<typeof entities.listAssignments>('/v1/assignments', filter, options),
     create: (assignment: Body<typeof entities.createAssignment>, options?: WriteOptions) =>
       rest.write<typeof entities.createAssignment>('POST', '/v1/assignments', assignment, options),
-    delete: (id: string, options?: WriteOptions) => rest.remove(`/v1/assignments/${segment(id)}`, options),
+    delete: async (id: string, options?: WriteOptions) => rest.remove(`/v1/assignments/${segment(id)}`, options),
   }
 }
 
@@ -114,30 +115,31 @@ function apiKeys(rest: Rest) {
     create: (key: Body<typeof tenants.createApiKey>, options?: WriteOptions) =>
       rest.write<typeof tenants.createApiKey>('POST', '/v1/api-keys', key, options, 'secret'),
     /** Another key in its place; both are good for a while. */
-    rotate: (id: string, how: Body<typeof tenants.rotateApiKey> = {}, options?: WriteOptions) =>
+    rotate: async (id: string, how: Body<typeof tenants.rotateApiKey> = {}, options?: WriteOptions) =>
       rest.write<typeof tenants.createApiKey>('POST', `/v1/api-keys/${segment(id)}/rotate`, how, options, 'secret'),
-    delete: (id: string, options?: WriteOptions) => rest.remove(`/v1/api-keys/${segment(id)}`, options),
+    delete: async (id: string, options?: WriteOptions) => rest.remove(`/v1/api-keys/${segment(id)}`, options),
   }
 }
 
 function credentialsOf(rest: Rest) {
   const at = ({ type, id }: EntityRef, what: string) => `/v1/credentials/${segment(type)}/${segment(id)}/${what}`
   return {
-    putPassword: (of: EntityRef, password: Body<typeof credentials.putPassword>, options?: WriteOptions) =>
+    putPassword: async (of: EntityRef, password: Body<typeof credentials.putPassword>, options?: WriteOptions) =>
       rest.write<typeof credentials.putPassword>('PUT', at(of, 'password'), password, options, 'unkeyed'),
-    deletePassword: (of: EntityRef, options?: WriteOptions) => rest.remove(at(of, 'password'), options, 'unkeyed'),
+    deletePassword: async (of: EntityRef, options?: WriteOptions) =>
+      rest.remove(at(of, 'password'), options, 'unkeyed'),
     /** Without a code it makes a secret, shown this once; with one it confirms it. */
-    putTotp: (of: EntityRef, code: Body<typeof credentials.putTotp> = {}, options?: WriteOptions) =>
+    putTotp: async (of: EntityRef, code: Body<typeof credentials.putTotp> = {}, options?: WriteOptions) =>
       rest.write<typeof credentials.putTotp>('PUT', at(of, 'totp'), code, options, 'unkeyed'),
-    deleteTotp: (of: EntityRef, options?: WriteOptions) => rest.remove(at(of, 'totp'), options, 'unkeyed'),
-    endSessions: (of: EntityRef, options?: WriteOptions) => rest.remove(at(of, 'sessions'), options, 'unkeyed'),
+    deleteTotp: async (of: EntityRef, options?: WriteOptions) => rest.remove(at(of, 'totp'), options, 'unkeyed'),
+    endSessions: async (of: EntityRef, options?: WriteOptions) => rest.remove(at(of, 'sessions'), options, 'unkeyed'),
   }
 }
 
 function settings(rest: Rest) {
   return {
-    get: (options?: ReadOptions) => rest.get<typeof tenants.getSettings>('/v1/settings', {}, options),
-    put: (given: Body<typeof tenants.putSettings>, options?: WriteOptions) =>
+    get: async (options?: ReadOptions) => rest.get<typeof tenants.getSettings>('/v1/settings', {}, options),
+    put: async (given: Body<typeof tenants.putSettings>, options?: WriteOptions) =>
       rest.write<typeof tenants.putSettings>('PUT', '/v1/settings', given, options),
   }
 }
@@ -146,12 +148,12 @@ function tenantsOf(rest: Rest) {
   const at = (tenant: string) => `/v1/tenants/${segment(tenant)}`
   return {
     list: (options?: ListOptions) => rest.list<typeof tenants.listTenants>('/v1/tenants', {}, options),
-    get: (tenant: string, options?: ReadOptions) => rest.get<typeof tenants.getTenant>(at(tenant), {}, options),
+    get: async (tenant: string, options?: ReadOptions) => rest.get<typeof tenants.getTenant>(at(tenant), {}, options),
     create: (tenant: Body<typeof tenants.createTenant>, options?: WriteOptions) =>
       rest.write<typeof tenants.createTenant>('POST', '/v1/tenants', tenant, options),
     /** Names or suspends it. */
-    patch: (tenant: string, change: Body<typeof tenants.patchTenant>, options?: WriteOptions) =>
+    patch: async (tenant: string, change: Body<typeof tenants.patchTenant>, options?: WriteOptions) =>
       rest.write<typeof tenants.patchTenant>('PATCH', at(tenant), change, options),
-    delete: (tenant: string, options?: WriteOptions) => rest.remove(at(tenant), options),
+    delete: async (tenant: string, options?: WriteOptions) => rest.remove(at(tenant), options),
   }
 }

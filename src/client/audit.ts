@@ -39,9 +39,9 @@ export function auditReading(rest: Rest, transport: Transport, timeoutMs: number
   return {
     list: (filter?: Filter<typeof audit.listAudit>, options?: ListOptions) =>
       rest.list<typeof audit.listAudit>('/v1/audit', filter, options),
-    get: (id: string, options?: ReadOptions) =>
+    get: async (id: string, options?: ReadOptions) =>
       rest.get<typeof audit.getAudit>(`/v1/audit/${segment(id)}`, {}, options),
-    proof: (id: string, options?: ReadOptions) =>
+    proof: async (id: string, options?: ReadOptions) =>
       rest.get<typeof proof.getAuditProof>(`/v1/audit/${segment(id)}/proof`, {}, options),
     verify: (range?: Filter<typeof proof.verifyAudit>, options?: ReadOptions) =>
       rest.get<typeof proof.verifyAudit>('/v1/audit/verify', range, options),

@@ -24,8 +24,11 @@ export type Body<Route> = Route extends { readonly schema: { readonly body: infe
 
 /** Without what pages are asked for by. */
 export type Filter<Route> = Route extends { readonly schema: { readonly querystring: infer S extends TSchema } }
-  ? Omit<Input<Static<S>>, 'limit' | 'cursor'>
+  ? OnlyThese<Omit<Input<Static<S>>, 'limit' | 'cursor'>>
   : never
+
+/** Anything is a `{}`. */
+type OnlyThese<Members> = keyof Members extends never ? Readonly<Record<string, never>> : Members
 
 /** What a list holds. */
 export type Item<Route> = Answer<Route> extends { items: (infer I)[] } ? I : never

@@ -51,9 +51,9 @@ export class Rest {
     const at = (name: string) => `${path}/${segment(name)}`
     return {
       list: (filter, options) => this.list<List>(path, filter, options),
-      get: (name, options) => this.get<Get>(at(name), {}, options),
-      put: (name, document, options) => this.write<Put>('PUT', at(name), document, options),
-      delete: (name, options) => this.remove(at(name), options),
+      get: async (name, options) => this.get<Get>(at(name), {}, options),
+      put: async (name, document, options) => this.write<Put>('PUT', at(name), document, options),
+      delete: async (name, options) => this.remove(at(name), options),
     }
   }
 
