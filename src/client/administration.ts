@@ -110,7 +110,8 @@ type BundleRoute = {
 
 function apiKeys(rest: Rest) {
   return {
-    list: (options?: ListOptions) => rest.list<typeof tenants.listApiKeys>('/v1/api-keys', {}, options),
+    list: (filter?: Filter<typeof tenants.listApiKeys>, options?: ListOptions) =>
+      rest.list<typeof tenants.listApiKeys>('/v1/api-keys', filter, options),
     /** `key` is shown this once. */
     create: (key: Body<typeof tenants.createApiKey>, options?: WriteOptions) =>
       rest.write<typeof tenants.createApiKey>('POST', '/v1/api-keys', key, options, 'secret'),
