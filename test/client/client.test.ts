@@ -79,6 +79,12 @@ describe('an error', () => {
     }
   })
 
+  test('says that an answer was too long to be one, however much time there is', async () => {
+    const long = `${' '.repeat(5 * 1024 * 1024)}${JSON.stringify(ALLOW)}`
+    const { client } = await against((response) => json(response, long), { timeoutMs: 20_000 })
+    expect(await codeOf(client.authorize(QUESTION))).toBe('bad_answer')
+  })
+
   test('tells that the caller gave up', async () => {
     const { client } = await against(() => {})
     expect(await codeOf(client.authorize(QUESTION, { signal: AbortSignal.timeout(50) }))).toBe('aborted')
