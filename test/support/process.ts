@@ -24,7 +24,7 @@ export async function freePort(): Promise<number> {
 }
 
 /** Starts `verdict serve` and waits until it answers. Only what is given is in its environment. */
-export async function startProcess(env: Readonly<Record<string, string>>): Promise<Running> {
+export async function startProcess(env: Readonly<Record<string, string>>, main = MAIN): Promise<Running> {
   const port = env['VERDICT_PORT'] ?? String(await freePort())
   const own = {
     PATH: process.env['PATH'] ?? '',
@@ -32,7 +32,7 @@ export async function startProcess(env: Readonly<Record<string, string>>): Promi
     LOG_LEVEL: 'warn',
     VERDICT_DRAIN_DELAY: '0',
   }
-  const child = spawn(process.execPath, [MAIN, 'serve'], { env: { ...own, ...env, VERDICT_PORT: port } })
+  const child = spawn(process.execPath, [main, 'serve'], { env: { ...own, ...env, VERDICT_PORT: port } })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
   const ended = once(child, 'exit').then(([status]) => status as number | null)

@@ -1,0 +1,184 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Client, createClient, VerdictError } from '../../src/client/index.ts'
+import { eventually, startService, type TestService } from '../support/service.ts'
+
+// The client against a real service: every call that it has, and that types and paths are the contract's.
+
+let service: TestService
+let client: Client
+let root: Client
+
+const alice = { type: 'user', id: 'alice' }
+const question = { subject: alice, action: { name: 'document:read' }, resource: { type: 'document', id: '1' } }
+
+beforeAll(async () => {
+  service = await startService()
+  client = createClient({ url: service.url, apiKey: service.adminKey })
+  root = createClient({ url: service.url, apiKey: service.rootKey })
+})
+
+afterAll(() => service.close())
+
+const codeOf = (work: Promise<unknown>) =>
+  work.then(
+    () => 'answered',
+    (error: unknown) => (error instanceof VerdictError ? error.code : error),
+  )
+
+test('what is written is decided by at once, and what is taken away is gone', async () => {
+  expect(await client.can(question)).toBe(false)
+  const permissions = [{ actions: ['document:read'], resources: [{ type: 'document' }] }]
+  const role = await client.roles.create({ name: 'reader', permissions }, { reason: 'needed' })
+  expect(await client.roles.get('reader')).toMatchObject({ name: 'reader', version: role.version })
+  const { id } = await client.assignments.create({ subject: alice, role: 'reader' })
+  const { decision, context } = await client.authorize(question)
+  expect([decision, context.reason, context.revision]).toEqual([true, 'allowed_by_rule', client.revision])
+  expect((await client.explain(question)).trace.roles).toMatchObject([{ role: 'reader' }])
+  expect(await client.roles.members('reader').all()).toMatchObject([{ id }])
+  expect(await client.assignments.list({ role: 'reader' }).all()).toMatchObject([{ id }])
+  await client.assignments.delete(id)
+  expect(await client.can(question)).toBe(false)
+})
+
+test('a lost update is refused, and so are other mistakes, with what is wrong', async () => {
+  const { version } = await client.roles.put('guest', {})
+  await client.roles.put('guest', { description: 'changed' }, { ifMatch: version })
+  expect(await codeOf(client.roles.put('guest', { description: 'mine' }, { ifMatch: version }))).toBe(
+    'version_mismatch',
+  )
+  expect(await codeOf(client.roles.create({ name: 'guest' }))).toBe('conflict')
+  expect(await codeOf(client.roles.get('nobody'))).toBe('not_found')
+  const given = {
+    name: 'x',
+    effect: 'allow',
+    subjects: [{ any: true }],
+    actions: ['a'],
+    resources: [{ type: 't' }],
+  } as const
+  const error = await client.rules.create({ ...given, condition: '1 +' }).catch((thrown: unknown) => thrown)
+  expect(error).toMatchObject({ code: 'unprocessable', status: 422, problem: { errors: [{ pointer: '/condition' }] } })
+  await client.rules.create(given)
+  await client.rules.delete('x')
+  expect(await codeOf(client.rules.delete('x'))).toBe('not_found')
+  await client.roles.delete('guest')
+})
+
+test.each(['a/b', '..', '.', '?x=1&y', 'ü ✓', '%2f', 'a'.repeat(512)])('an entity can be called %j', async (id) => {
+  const entity = { type: 'document', id, properties: { n: 1 }, parents: [{ type: 'folder', id: 'f' }] }
+  expect(await client.entities.put(entity)).toMatchObject(entity)
+  expect(await client.entities.get({ type: 'document', id })).toMatchObject(entity)
+  await client.entities.delete({ type: 'document', id })
+  expect(await codeOf(client.entities.get({ type: 'document', id }))).toBe('not_found')
+})
+
+test.each(['..', '.', ''])('a name like %j is never made a path of', async (name) => {
+  expect(await codeOf(client.roles.delete(name))).toBe('bad_request')
+})
+
+test('many entities are written at once and read page by page', async () => {
+  const all = Array.from({ length: 120 }, (_, n) => ({ type: 'item', id: `i${String(n).padStart(3, '0')}` }))
+  expect(await client.entities.putAll(all)).toMatchObject({ created: 120 })
+  const found = await client.entities.list({ type: 'item' }, { limit: 50 }).all()
+  expect(found.map(({ id }) => id)).toEqual(all.map(({ id }) => id))
+})
+
+test('types, policies, settings, issuers and bundles are read as they were written', async () => {
+  await client.types.put('file', { actions: ['file:read'] })
+  expect(await client.types.list().all()).toMatchObject([{ name: 'file', actions: ['file:read'] }])
+  await client.policies.put('acl', { combining: 'first_applicable' })
+  expect(await client.policies.get('acl')).toMatchObject({ combining: 'first_applicable' })
+  await client.settings.put({ rules_in_answers: true })
+  expect(await client.settings.get()).toMatchObject({ rules_in_answers: true })
+  expect(await client.issuers.list().all()).toEqual([])
+  const bundle = await client.bundle.get()
+  expect(bundle.types).toMatchObject([{ name: 'file' }])
+  expect(await client.bundle.apply(bundle)).toMatchObject({ dry_run: false, added: 0, changed: 0, removed: 0 })
+  const yaml = 'verdict: 1\ntypes: []\n'
+  expect(await client.bundle.apply(yaml, { dryRun: true })).toMatchObject({ dry_run: true, removed: 1 })
+  expect(await client.types.get('file')).toMatchObject({ name: 'file' })
+  await client.policies.delete('acl')
+})
+
+test('keys, people and sessions', async () => {
+  const subject = { type: 'service', id: 'shop' }
+  const { key = '', id } = await client.apiKeys.create({ name: 'shop', subject, roles: ['pdp:decider'] })
+  const shop = createClient({ url: service.url, apiKey: key })
+  expect(await shop.me()).toMatchObject({ subject, roles: ['pdp:decider'] })
+  expect(await codeOf(shop.roles.list().all())).toBe('forbidden')
+  expect(await codeOf(shop.authorize(question))).toBe('answered')
+  const rotated = await client.apiKeys.rotate(id, { overlap_s: 0 })
+  expect(await codeOf(createClient({ url: service.url, apiKey: rotated.key ?? '' }).authorize(question))).toBe(
+    'answered',
+  )
+  await client.apiKeys.delete(rotated.id)
+  expect((await client.apiKeys.list().all()).map((found) => found.id)).toContain(id)
+
+  await client.entities.put({ type: 'user', id: 'carol' })
+  const carol = { type: 'user', id: 'carol' }
+  await client.credentials.putPassword(carol, { password: 'a long enough phrase 42' })
+  const credentials = {
+    method: 'password',
+    tenant: 'default',
+    username: 'carol',
+    password: 'a long enough phrase 42',
+  } as const
+  const person = createClient({ url: service.url, credentials })
+  expect(await person.me()).toMatchObject({ subject: carol, method: 'access_token' })
+  await client.credentials.endSessions(carol)
+  // The token that it holds is refused, and so is its refresh token: it logs in again.
+  expect(await person.me()).toMatchObject({ subject: carol })
+  await client.credentials.deletePassword(carol)
+  expect(await codeOf(createClient({ url: service.url, credentials }).me())).toBe('unauthenticated')
+})
+
+test('tenants, and acting in one', async () => {
+  await root.tenants.create({ id: 'acme', name: 'Acme' })
+  const own = root.revision
+  const admin = { name: 'a', subject: { type: 'service', id: 'a' }, roles: ['pdp:admin'] }
+  const { key = '' } = await root.apiKeys.create(admin, { tenant: 'acme' })
+  expect(root.revision).toBe(own)
+  expect(await createClient({ url: service.url, apiKey: key }).me()).toMatchObject({ tenant: 'acme' })
+  await root.tenants.patch('acme', { status: 'suspended' })
+  expect(await root.tenants.get('acme')).toMatchObject({ status: 'suspended' })
+  expect((await root.tenants.list().all()).map(({ id }) => id)).toContain('acme')
+  await root.tenants.delete('acme')
+})
+
+describe('the audit', () => {
+  test('is listed, exported, proven and counted', async () => {
+    const { context } = await client.authorize(question)
+    const record = await eventually(
+      () => client.audit.get(context.decision_id).catch(() => undefined),
+      (found) => found !== undefined,
+    )
+    expect(record).toMatchObject({ id: context.decision_id, type: 'decision' })
+    expect(await client.audit.list({ type: 'decision', subject_id: 'alice' }, { limit: 2 }).all()).toContainEqual(
+      record,
+    )
+    const lines = []
+    for await (const line of client.audit.export({ type: 'decision' })) lines.push(line)
+    expect(lines).toContainEqual(record)
+    expect(lines.at(-1)).toHaveProperty('complete')
+    let csv = ''
+    const decoder = new TextDecoder()
+    for await (const chunk of client.audit.exportBytes({ type: 'decision' }, { format: 'csv' }))
+      csv += decoder.decode(chunk)
+    expect(csv).toContain(context.decision_id)
+    expect((await client.audit.stats({ by: 'decision' })).total).toBeGreaterThan(0)
+    const { id } = await eventually(
+      () => client.audit.proof(context.decision_id).catch(() => ({ id: '' })),
+      (proof) => proof.id !== '',
+    )
+    expect(id).toBe(context.decision_id)
+    expect((await client.audit.checkpoints({}, { limit: 1 }).all()).length).toBeGreaterThan(0)
+    expect(await client.audit.verify()).toMatchObject({ integrity: { ok: true } })
+  })
+
+  test('the change log is read in pages, oldest first', async () => {
+    const changes = await client.changes({}, { limit: 3 }).all()
+    expect(changes[0]).toMatchObject({ operation: 'create' })
+    expect(changes.map(({ revision }) => revision)).toEqual(
+      [...changes.map(({ revision }) => revision)].sort((a, b) => a - b),
+    )
+  })
+})
