@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import { Failure, type FailureCode, type Problem } from '../failure.ts'
 import { withoutCredentials } from '../telemetry/secrets.ts'
+import { echoedId } from './headers.ts'
 
 const STATUS = {
   invalid_request: 400,
@@ -91,7 +92,7 @@ export function problemInstead(error: unknown, request: FastifyRequest, reply: F
   if (failure.retryAfter !== undefined) reply.header('retry-after', String(failure.retryAfter))
   const problem = problemDetails(failure)
   // Where the router itself fails, no hook has set it.
-  reply.header('x-request-id', request.id)
+  reply.header('x-request-id', echoedId(request))
   reply.code(problem.status).type('application/problem+json').removeHeader('etag')
   // A message may repeat what was asked for: a path, a name.
   return withoutCredentials(JSON.stringify(problem))

@@ -9,6 +9,7 @@ import type { Pdp } from '../pdp.ts'
 import type { RevokedTokens } from '../snapshot/revoked-tokens.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { TenantDatabase } from '../store/database.ts'
+import { accessScope } from './access/scope.ts'
 import { accessTokens } from './access-token.ts'
 import { auditRoutes } from './audit.ts'
 import { auditExportRoutes } from './audit-export.ts'
@@ -87,6 +88,9 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     auditRoutes(guarded, parts)
     auditExportRoutes(guarded, parts)
     auditStatsRoutes(guarded, parts)
+    await guarded.register(async (access: App) => {
+      accessScope(access)
+    })
     await guarded.register(async (bulk: App) => bulkRoutes(bulk, administration))
     await guarded.register(async (bundles: App) => bundleRoutes(bundles, administration))
   })

@@ -51,7 +51,8 @@ const TIMEOUTS = { requestTimeout: 60_000, connectionTimeout: 120_000, keepAlive
 const HEADERS_TIMEOUT = 15_000
 const MAX_HEADER_BYTES = 16_384
 
-const REQUEST_ID = /^[!-~]{1,128}$/
+/** What is recorded of an `X-Request-ID`; one that is longer, or not of these, comes back and is not recorded. */
+const REQUEST_ID = /^[ -~]{1,512}$/
 
 export interface ServerOptions {
   /** Absent: plain HTTP. */
