@@ -11,6 +11,7 @@ import * as explain from './explain.ts'
 import * as issuers from './issuers.ts'
 import * as operations from './operations.ts'
 import * as policies from './policies.ts'
+import * as search from './search.ts'
 import * as tenants from './tenants.ts'
 import * as types from './types.ts'
 
@@ -26,6 +27,9 @@ export interface Route {
 export const ROUTES: readonly Route[] = [
   authorize.authorize,
   explain.explain,
+  search.subjectSearch,
+  search.resourceSearch,
+  search.actionSearch,
   authenticate.authenticate,
   authenticate.revoke,
   authenticate.me,

@@ -1,4 +1,4 @@
-import { BUILT_IN_ROLES, bareEntity, isBuiltIn } from '../built-in.ts'
+import { BUILT_IN_ROLES, isBuiltIn } from '../built-in.ts'
 import { type EntityFacts, type Facts, gatherFacts, type Lookup } from '../entity-graph.ts'
 import type { AccessRequest, EntityRef } from '../model.ts'
 import type { PolicyIndex } from '../policy-index.ts'
@@ -144,10 +144,4 @@ export function* searchActions(
     if (!page.take(name, judge(court.index, seen, request, court.now))) return page.soFar
   }
   return page.last
-}
-
-/** The facts of a query about one entity, as whoever judges the request's properties wants them. */
-export function factsWith(query: EntityQuery, given: EntityFacts): Facts {
-  const other = bareEntity({ type: typeOf(query), id: '*' })
-  return query.kind === 'subject' ? { subject: other, resource: given } : { subject: given, resource: other }
 }

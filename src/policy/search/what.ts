@@ -32,11 +32,7 @@ function isOfType(place: Place, type: string): boolean {
   return place.type === '*' || place.type === type
 }
 
-function extentsOf(
-  rules: readonly CompiledRule[],
-  keys: ReadonlyMap<Key, Scopes>,
-  type: string,
-): readonly Extent[] {
+function extentsOf(rules: readonly CompiledRule[], keys: ReadonlyMap<Key, Scopes>, type: string): readonly Extent[] {
   const extents: Extent[] = []
   // By the list, which all rules for a role share.
   const scoped = new Set<Scopes>()

@@ -1,0 +1,148 @@
+import { Failure } from '../failure.ts'
+import type { EntityFacts, Facts } from '../policy/entity-graph.ts'
+import type { EntityRef } from '../policy/model.ts'
+import type { Extent } from '../policy/search/extent.ts'
+import { PageInProgress, type SearchLimits } from '../policy/search/found-page.ts'
+import { type EntityQuery, givenOf, judgeEntity, narrowed, typeOf } from '../policy/search/search.ts'
+import { inByteOrder } from '../policy/search/sorted-texts.ts'
+import type { Snapshots } from '../snapshot/snapshots.ts'
+import type { TenantSnapshot } from '../snapshot/tenant-snapshot.ts'
+import type { PageStart } from './page-token.ts'
+import type { CourtOf, Made } from './search.ts'
+
+export interface ScanParts {
+  readonly snapshots: Snapshots
+  readonly courtOf: CourtOf
+  readonly limits: SearchLimits
+}
+
+// So many entities and what they are in are asked of the database in one statement.
+const BATCH = 500
+const SLICE_MS = 4
+const TRIES = 20
+
+/** Ids that are to be looked at, and whether there may be more after them. */
+interface Batch {
+  readonly ids: readonly string[]
+  readonly isLast: boolean
+}
+
+/**
+ * The same search in a tenant that is not all in memory: who is there is read from the database, page by page, and decided
+ * in memory. It goes over all of the type, unless the rules name single ids or nobody.
+ */
+export async function scanEntities(
+  parts: ScanParts,
+  tenant: string,
+  query: EntityQuery,
+  start: PageStart,
+): Promise<Made> {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const made = await new Scan(parts, tenant, query, start).run()
+    if (made !== undefined) return made
+  }
+  throw new Failure('busy', 'the policy changes too fast to look through it', { retryAfter: 1 })
+}
+
+class Scan {
+  readonly #parts: ScanParts
+  readonly #tenant: string
+  readonly #query: EntityQuery
+  readonly #start: PageStart
+  readonly #page: PageInProgress
+  #position: string
+  #made: Omit<Made, 'found'> | undefined
+
+  constructor(parts: ScanParts, tenant: string, query: EntityQuery, start: PageStart) {
+    this.#parts = parts
+    this.#tenant = tenant
+    this.#query = query
+    this.#start = start
+    this.#page = new PageInProgress(start, parts.limits)
+    this.#position = start.after
+  }
+
+  /** Undefined: another revision came before anything was looked at. */
+  async run(): Promise<Made | undefined> {
+    const extents = await this.#narrow()
+    if (this.#start.limit === 0) return this.#end('more')
+    const single = singleIds(extents, this.#start.after)
+    for (;;) {
+      const batch = single ?? (await this.#nextIds())
+      const come = await this.#decide(batch.ids)
+      if (come === 'moved') return this.#page.isBegun ? this.#end('more') : undefined
+      if (come === 'full') return this.#end('more')
+      if (batch.isLast) return this.#end('last')
+    }
+  }
+
+  #end(how: 'more' | 'last'): Made {
+    if (this.#made === undefined) throw new Failure('internal', 'a search ended before it began')
+    return { ...this.#made, found: how === 'last' ? this.#page.last : this.#page.soFar }
+  }
+
+  async #narrow(): Promise<readonly Extent[]> {
+    const { snapshots, courtOf } = this.#parts
+    const found = await snapshots.walkFrom(this.#tenant, givenOf(this.#query), (tenant, given) => {
+      const { revision, index, status } = tenant
+      this.#made = { revision, settings: index.settings }
+      const steps = status === 'suspended' ? [].values() : narrowed(courtOf(tenant, this.#query), this.#query, given)
+      return { steps, cut: () => undefined }
+    })
+    return found ?? []
+  }
+
+  async #nextIds(): Promise<Batch> {
+    const ids = await this.#parts.snapshots.idsOf(this.#tenant, typeOf(this.#query), this.#position, BATCH)
+    this.#position = ids.at(-1) ?? this.#position
+    return { ids, isLast: ids.length < BATCH }
+  }
+
+  /** Decides about them in turns of a few milliseconds, all at the revision that the page began with. */
+  async #decide(ids: readonly string[]): Promise<'on' | 'full' | 'moved'> {
+    const { snapshots } = this.#parts
+    const given = givenOf(this.#query)
+    const type = typeOf(this.#query)
+    for (let at = 0; at < ids.length; ) {
+      await snapshots.slices.next()
+      const rest = ids.slice(at).map((id) => asked(this.#query, { type, id }, given))
+      const come = await snapshots.withAllFacts(this.#tenant, rest, (tenant, facts) => this.#decideSome(tenant, facts))
+      if (typeof come !== 'number') return come
+      at += come
+    }
+    return 'on'
+  }
+
+  #decideSome(tenant: TenantSnapshot, facts: readonly Facts[]): number | 'full' | 'moved' {
+    if (tenant.revision !== this.#made?.revision) return 'moved'
+    const court = this.#parts.courtOf(tenant, this.#query)
+    const until = performance.now() + SLICE_MS
+    let done = 0
+    for (const each of facts) {
+      if (this.#page.isSpent) return 'full'
+      const [found, given] = partsOf(this.#query, each)
+      if (!this.#page.take(found.id, judgeEntity(court, this.#query, given, found))) return 'full'
+      done++
+      if (performance.now() >= until) break
+    }
+    return done
+  }
+}
+
+function asked({ kind }: EntityQuery, found: EntityRef, given: EntityRef) {
+  return kind === 'subject' ? { subject: found, resource: given } : { subject: given, resource: found }
+}
+
+function partsOf({ kind }: EntityQuery, { subject, resource }: Facts): readonly [EntityFacts, EntityFacts] {
+  return kind === 'subject' ? [subject, resource] : [resource, subject]
+}
+
+/** Undefined: others may be meant than those that rules name one by one. */
+function singleIds(extents: readonly Extent[], after: string): Batch | undefined {
+  const ids = new Set<string>()
+  for (const extent of extents) {
+    if (extent.kind !== 'matching' || extent.pattern.kind !== 'exact') return undefined
+    if (inByteOrder(extent.pattern.literal, after) > 0) ids.add(extent.pattern.literal)
+  }
+  return { ids: [...ids].sort(inByteOrder), isLast: true }
+}
