@@ -43,6 +43,8 @@ export interface AuditEvent {
   readonly request_id: string | null
   readonly trace_id: string | null
   readonly duration_us: number | null
+  /** Of an item of a batch: the id of the batch's first record, and the item's place in what was asked, from 0. */
+  readonly batch?: { readonly id: string; readonly item: number } | undefined
 }
 
 /** What a record says of the call that caused it. */

@@ -24,12 +24,13 @@ export interface JournalOptions {
   readonly probeMs?: number
 }
 
+/** One record, or several of one tenant that are kept together. */
 interface Waiting {
   readonly tenant: string
-  readonly event: string
-  /** What it takes in the file at most. */
+  readonly events: readonly string[]
+  /** What they take in the file at most. */
   readonly bytes: number
-  /** Without anything but ASCII, as nearly all are: it is written as it is. */
+  /** Without anything but ASCII, as nearly all are: they are written as they are. */
   readonly isAscii: boolean
   readonly resolve: (seq: number) => void
   readonly reject: (reason: Failure) => void
@@ -138,17 +139,28 @@ export class Journal {
    * with at least one member; the record is that text with the member `tenant_seq` added.
    */
   append(tenant: string, event: string): Promise<number> {
+    return this.appendAll(tenant, [event])
+  }
+
+  /** The same for several that follow each other in the log: all are kept, or none. @returns the first one's number. */
+  appendAll(tenant: string, events: readonly string[]): Promise<number> {
     if (this.#closed) return Promise.reject(new Failure('shutting_down', 'This process is stopping.'))
-    const length = Buffer.byteLength(event)
-    const bytes = length + FRAME_HEADER + SUFFIX_BYTES
-    if (bytes > MAX_RECORD_BYTES) return refuse('The audit record is too large.')
+    let characters = 0
+    let length = 0
+    for (const event of events) {
+      const own = Buffer.byteLength(event)
+      if (own + FRAME_HEADER + SUFFIX_BYTES > MAX_RECORD_BYTES) return refuse('The audit record is too large.')
+      characters += event.length
+      length += own
+    }
+    const bytes = length + events.length * (FRAME_HEADER + SUFFIX_BYTES)
     const free = this.#free
     if (bytes > free) return refuse('The audit journal is full.')
     if (!this.#backlog.allows(tenant, bytes, free)) return refuse("The tenant's share of the audit journal is used up.")
     this.#takenBytes += bytes
     this.#backlog.take(tenant, bytes)
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ tenant, event, bytes, isAscii: length === event.length, resolve, reject })
+      this.#waiting.push({ tenant, events, bytes, isAscii: length === characters, resolve, reject })
       this.#running ??= this.#run()
     })
   }
@@ -194,14 +206,15 @@ export class Journal {
 
   async #keep(group: readonly Waiting[]): Promise<void> {
     const first = this.#next
-    const bytes = group.reduce((sum, record) => sum + record.bytes, 0)
+    const bytes = group.reduce((sum, each) => sum + each.bytes, 0)
+    const records = group.reduce((sum, each) => sum + each.events.length, 0)
     try {
       const length = this.#encode(group, first, bytes)
       const { segment, file } = await this.#writable()
       await writeAll(file, this.#buffer, length, segment.size)
       if (this.#sync) await file.datasync()
       segment.size += length
-      segment.next = first + group.length
+      segment.next = first + records
       this.#keptBytes += length
       this.#next = segment.next
       this.#backlog.kept(group, this.#next)
@@ -216,7 +229,10 @@ export class Journal {
     }
     if (this.#buffer.length > KEPT_BUFFER) this.#buffer = Buffer.allocUnsafe(KEPT_BUFFER)
     let seq = first
-    for (const { resolve } of group) resolve(seq++)
+    for (const { resolve, events } of group) {
+      resolve(seq)
+      seq += events.length
+    }
     this.onConfirmed()
   }
 
@@ -225,15 +241,17 @@ export class Journal {
     if (this.#buffer.length < bound) this.#buffer = Buffer.allocUnsafe(bound)
     let end = 0
     let seq = first
-    for (const { tenant, event, isAscii } of group) {
-      const count = (this.#tenantCounts.get(tenant) ?? 0) + 1
-      this.#tenantCounts.set(tenant, count)
-      const start = end
-      end += FRAME_HEADER
-      end += this.#buffer.write(event, end, isAscii ? 'latin1' : 'utf8')
-      // In the place of the closing brace.
-      end += this.#buffer.write(`,"tenant_seq":${count}}`, end - 1, 'latin1') - 1
-      writeHeader(this.#buffer, start, end, seq++)
+    for (const { tenant, events, isAscii } of group) {
+      let count = this.#tenantCounts.get(tenant) ?? 0
+      this.#tenantCounts.set(tenant, count + events.length)
+      for (const event of events) {
+        const start = end
+        end += FRAME_HEADER
+        end += this.#buffer.write(event, end, isAscii ? 'latin1' : 'utf8')
+        // In the place of the closing brace.
+        end += this.#buffer.write(`,"tenant_seq":${++count}}`, end - 1, 'latin1') - 1
+        writeHeader(this.#buffer, start, end, seq++)
+      }
     }
     return end
   }
@@ -259,8 +277,8 @@ export class Journal {
   }
 
   #abandon(group: readonly Waiting[]): void {
-    for (const { tenant, bytes } of group) {
-      this.#tenantCounts.set(tenant, (this.#tenantCounts.get(tenant) ?? 1) - 1)
+    for (const { tenant, events, bytes } of group) {
+      this.#tenantCounts.set(tenant, (this.#tenantCounts.get(tenant) ?? 0) - events.length)
       this.#backlog.release(tenant, bytes)
     }
     this.#active?.file.close().catch(() => {})

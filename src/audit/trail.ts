@@ -50,6 +50,14 @@ export class AuditTrail {
     return this.journal.append(event.tenant, encodeEvent(event))
   }
 
+  /**
+   * The same for several events of one tenant, encoded: all are kept, in one write, or none.
+   * @returns the number of the last.
+   */
+  async recordAll(tenant: string, events: readonly string[]): Promise<number> {
+    return (await this.journal.appendAll(tenant, events)) + events.length - 1
+  }
+
   /** Waits until the record of that number is in the database, too: tenants with `audit_mode: commit`. */
   committed(seq: number): Promise<void> {
     return this.shipper.committed(seq, COMMIT_MS)

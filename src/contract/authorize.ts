@@ -8,7 +8,7 @@ export const TOKEN_MAX = 16_384
 const { subject: NamedSubject, ...rest } = AccessRequest.properties
 
 /** A subject by its name, or by a token of an issuer that the tenant trusts: one of the two. */
-const Subject = Type.Unsafe({
+export const DecisionSubject = Type.Unsafe({
   type: 'object',
   properties: {
     ...NamedSubject.properties,
@@ -29,7 +29,7 @@ const Subject = Type.Unsafe({
 export type TokenRequest = Omit<AccessRequest, 'subject'> & { readonly subject: { readonly token: string } }
 
 export type DecisionRequest = AccessRequest | TokenRequest
-export const DecisionRequest = Type.Unsafe<DecisionRequest>(Type.Object({ subject: Subject, ...rest }))
+export const DecisionRequest = Type.Unsafe<DecisionRequest>(Type.Object({ subject: DecisionSubject, ...rest }))
 
 export const DecisionAnswer = Type.Object(
   {

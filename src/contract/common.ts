@@ -87,7 +87,12 @@ export const writeProblems = {
 }
 
 /** Every body that a caller may send has a limit, in bytes. */
-export const BODY_LIMIT = { authenticate: 64 * 1024, route: 256 * 1024, bundle: 50 * 1024 * 1024 } as const
+export const BODY_LIMIT = {
+  authenticate: 64 * 1024,
+  route: 256 * 1024,
+  batch: 2 * 1024 * 1024,
+  bundle: 50 * 1024 * 1024,
+} as const
 
 /** A header value: visible ASCII and spaces. */
 const HeaderText = (maxLength: number) => Type.String({ minLength: 1, maxLength, pattern: '^[ -~]+$' })

@@ -1,8 +1,10 @@
+import * as access from './access.ts'
 import * as audit from './audit.ts'
 import * as auditProof from './audit-proof.ts'
 import * as auditReading from './audit-reading.ts'
 import * as authenticate from './authenticate.ts'
 import * as authorize from './authorize.ts'
+import * as batch from './batch.ts'
 import * as bundle from './bundle.ts'
 import type { RouteConfig } from './common.ts'
 import * as credentials from './credentials.ts'
@@ -26,10 +28,15 @@ export interface Route {
 /** Every route of the API, in the order in which the documentation shows them. The server has these and no others. */
 export const ROUTES: readonly Route[] = [
   authorize.authorize,
+  batch.authorizeBatch,
   explain.explain,
+  access.evaluation,
+  access.evaluations,
   search.subjectSearch,
   search.resourceSearch,
   search.actionSearch,
+  access.metadata,
+  access.tenantMetadata,
   authenticate.authenticate,
   authenticate.revoke,
   authenticate.me,

@@ -7,6 +7,8 @@ const HEADERS = {
   'x-content-type-options': 'nosniff',
 } as const
 
+const ASCII = /^[\0-~]*$/
+
 /**
  * What every answer carries. While the server closes, `connection: close` makes clients with kept-alive connections
  * go elsewhere with their next request: with it a close took 0.4 s and lost nothing, without it 73 s.
@@ -17,9 +19,11 @@ export function answerHeaders(app: FastifyInstance, isClosing: () => boolean): v
     reply.header('x-request-id', echoedId(request))
     done()
   })
-  app.addHook('onSend', (_request, reply, payload, done) => {
+  app.addHook('onSend', (request, reply, payload, done) => {
     if (isClosing()) reply.header('connection', 'close')
-    done(null, payload)
+    // With a body that is text, Node writes the headers as UTF-8 too: bytes beyond ASCII would not come back as they came.
+    const isWide = typeof payload === 'string' && !ASCII.test(echoedId(request))
+    done(null, isWide ? Buffer.from(payload) : payload)
   })
 }
 

@@ -1,6 +1,8 @@
 import { STATUS_CODES } from 'node:http'
 import Type, { type TSchema } from 'typebox'
+import * as access from '../contract/access.ts'
 import * as authorize from '../contract/authorize.ts'
+import * as batch from '../contract/batch.ts'
 import * as bundle from '../contract/bundle.ts'
 import * as entities from '../contract/entities.ts'
 import * as explain from '../contract/explain.ts'
@@ -15,7 +17,9 @@ import * as model from '../policy/model.ts'
 const MODULES: readonly object[] = [
   model,
   explanation,
+  access,
   authorize,
+  batch,
   bundle,
   entities,
   explain,

@@ -13,6 +13,7 @@ revision in the header \`Verdict-Revision\`, and takes \`Verdict-Reason\`, \`Ide
 
 const TAGS = [
   ['Decisions', 'Asking'],
+  ['AuthZEN', 'Asking by the Authorization API 1.0 of the OpenID Foundation'],
   ['Authentication', 'Who calls'],
   ['Types', 'What subjects and resources there are, and their properties'],
   ['Policies', 'Named sets of rules and how they combine'],

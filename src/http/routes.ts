@@ -10,6 +10,8 @@ import type { Pdp } from '../pdp.ts'
 import type { RevokedTokens } from '../snapshot/revoked-tokens.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { TenantDatabase } from '../store/database.ts'
+import { evaluationRoutes } from './access/evaluation.ts'
+import { metadataRoutes } from './access/metadata.ts'
 import { accessScope } from './access/scope.ts'
 import { searchRoutes } from './access/search.ts'
 import { accessTokens } from './access-token.ts'
@@ -20,6 +22,7 @@ import { auditStatsRoutes } from './audit-stats.ts'
 import { openAuthenticateRoutes, ownRoutes } from './authenticate.ts'
 import { type Authenticator, createAuthenticator } from './authenticator.ts'
 import { authorizeRoutes } from './authorize.ts'
+import { batchRoutes } from './batch.ts'
 import { bundleRoutes } from './bundle.ts'
 import { credentialRoutes } from './credentials.ts'
 import { assignmentRoutes, bulkRoutes, changeRoutes, entityRoutes } from './entities.ts'
@@ -31,7 +34,7 @@ import { roleRoutes } from './roles.ts'
 import { ruleRoutes } from './rules.ts'
 import type { App } from './server.ts'
 import { apiKeyRoutes, settingsRoutes, tenantRoutes } from './tenants.ts'
-import { createThrottles, type ThrottleLimits } from './throttle.ts'
+import { createThrottles, DecisionRate, type ThrottleLimits } from './throttle.ts'
 import { typeRoutes } from './types.ts'
 
 /** What stands behind the door. */
@@ -63,18 +66,21 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
   const tokens = await accessTokens(app, parts.signingKeys, parts.publicUrl)
   const authenticator = createAuthenticator({ ...parts, tokens, isRevoked: (id) => parts.revoked.isRevoked(id) })
   const throttles = await createThrottles(app, parts.limits)
+  const rates = new DecisionRate()
   const learnRevoked = () => parts.revoked.poll()
   const authenticating = { ...parts, tokens, authenticator, throttles, learnRevoked }
 
   await app.register(async (open: App) => {
     operationsRoutes(open, parts)
+    metadataRoutes(open, parts.publicUrl)
     openAuthenticateRoutes(open, authenticating)
   })
 
   await app.register(async (guarded: App) => {
-    guard(guarded, { ...parts, authenticator, throttles })
+    guard(guarded, { ...parts, authenticator, throttles, rates })
     ownRoutes(guarded, authenticating)
     authorizeRoutes(guarded, pdp)
+    batchRoutes(guarded, { ...parts, rates })
     typeRoutes(guarded, administration)
     policyRoutes(guarded, administration)
     roleRoutes(guarded, administration)
@@ -93,6 +99,7 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     auditStatsRoutes(guarded, parts)
     await guarded.register(async (access: App) => {
       accessScope(access)
+      evaluationRoutes(access, { ...parts, rates })
       searchRoutes(access, parts.search)
     })
     await guarded.register(async (bulk: App) => bulkRoutes(bulk, administration))

@@ -68,11 +68,13 @@ export function tooMany(seconds: number): Failure {
 export class DecisionRate {
   readonly #seconds = new Map<string, { second: number; count: number }>()
 
-  /** Fails with `throttled`. `now` in ms. */
-  count(tenant: string, atMost: number, now: number): void {
+  /** Fails with `throttled`; `decisions` that are refused together are not counted. `now` in ms. */
+  count(tenant: string, atMost: number, now: number, decisions = 1): void {
     const second = Math.floor(now / 1000)
     const known = this.#seconds.get(tenant)
-    if (known?.second !== second) this.#seconds.set(tenant, { second, count: 1 })
-    else if (++known.count > atMost) throw tooMany(1)
+    const count = (known?.second === second ? known.count : 0) + decisions
+    if (count > atMost) throw tooMany(1)
+    if (known?.second === second) known.count = count
+    else this.#seconds.set(tenant, { second, count })
   }
 }

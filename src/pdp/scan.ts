@@ -18,8 +18,10 @@ export interface ScanParts {
 
 // So many entities and what they are in are asked of the database in one statement.
 const BATCH = 500
-const SLICE_MS = 4
 const TRIES = 20
+
+/** `moved`: the tenant is at another revision than the page. */
+type Come = 'on' | 'full' | 'moved'
 
 /** Ids that are to be looked at, and whether there may be more after them. */
 interface Batch {
@@ -98,34 +100,30 @@ class Scan {
     return { ids, isLast: ids.length < BATCH }
   }
 
-  /** Decides about them in turns of a few milliseconds, all at the revision that the page began with. */
-  async #decide(ids: readonly string[]): Promise<'on' | 'full' | 'moved'> {
-    const { snapshots } = this.#parts
+  /** Decides about them, all at the revision that the page began with. */
+  async #decide(ids: readonly string[]): Promise<Come> {
     const given = givenOf(this.#query)
     const type = typeOf(this.#query)
-    for (let at = 0; at < ids.length; ) {
-      await snapshots.slices.next()
-      const rest = ids.slice(at).map((id) => asked(this.#query, { type, id }, given))
-      const come = await snapshots.withAllFacts(this.#tenant, rest, (tenant, facts) => this.#decideSome(tenant, facts))
-      if (typeof come !== 'number') return come
-      at += come
-    }
-    return 'on'
+    const questions = ids.map((id) => asked(this.#query, { type, id }, given))
+    let come: Come = 'on'
+    await this.#parts.snapshots.withEachFacts(
+      this.#tenant,
+      questions,
+      (each) => each,
+      (tenant, facts) => {
+        come = facts === undefined ? 'on' : this.#decideOne(tenant, facts)
+        return come === 'on'
+      },
+    )
+    return come
   }
 
-  #decideSome(tenant: TenantSnapshot, facts: readonly Facts[]): number | 'full' | 'moved' {
+  #decideOne(tenant: TenantSnapshot, facts: Facts): Come {
     if (tenant.revision !== this.#made?.revision) return 'moved'
+    if (this.#page.isSpent) return 'full'
+    const [found, given] = partsOf(this.#query, facts)
     const court = this.#parts.courtOf(tenant, this.#query)
-    const until = performance.now() + SLICE_MS
-    let done = 0
-    for (const each of facts) {
-      if (this.#page.isSpent) return 'full'
-      const [found, given] = partsOf(this.#query, each)
-      if (!this.#page.take(found.id, judgeEntity(court, this.#query, given, found))) return 'full'
-      done++
-      if (performance.now() >= until) break
-    }
-    return done
+    return this.#page.take(found.id, judgeEntity(court, this.#query, given, found)) ? 'on' : 'full'
   }
 }
 

@@ -1,8 +1,9 @@
 import { type AuditEvent, eventId, SEARCHED } from '../audit/event.ts'
 import type { PageParameters } from '../contract/search.ts'
-import { type Asking, actorOf } from '../pdp.ts'
+import type { Asking } from '../pdp.ts'
 import type { AccessRequest } from '../policy/model.ts'
 import type { SearchQuery } from '../policy/search/search.ts'
+import { actorOf } from './event.ts'
 
 /** What a search came to, as its record tells it. */
 export interface Told {

@@ -4,6 +4,7 @@ import type { EntityRef } from '../policy/model.ts'
 import { within } from './deadline.ts'
 import type { Fill } from './fill.ts'
 import { factsUnavailable } from './fills.ts'
+import type { Slices } from './slices.ts'
 import type { TenantSnapshot } from './tenant-snapshot.ts'
 import type { Tenants } from './tenants.ts'
 
@@ -21,9 +22,12 @@ export interface FactFinderOptions {
   /** ms without word from the database after which nothing is decided any more. */
   readonly maxStaleness: number
   readonly clock: () => number
+  readonly slices: Slices
 }
 
 const FACTS_MS = 2000
+/** ms. What is asked for many is decided in turns of about this, and everybody else has a chance between them. */
+const TURN_MS = 4
 
 /** Finds the facts of a decision and has it made, in one turn. */
 export class FactFinder {
@@ -31,12 +35,14 @@ export class FactFinder {
   readonly #held: ReadonlyMap<string, TenantSnapshot>
   readonly #maxStaleness: number
   readonly #clock: () => number
+  readonly #slices: Slices
 
-  constructor({ tenants, maxStaleness, clock }: FactFinderOptions) {
+  constructor({ tenants, maxStaleness, clock, slices }: FactFinderOptions) {
     this.#tenants = tenants
     this.#held = tenants.tenants
     this.#maxStaleness = maxStaleness
     this.#clock = clock
+    this.#slices = slices
   }
 
   /** At once, without a promise, if everything is in memory. */
@@ -83,6 +89,62 @@ export class FactFinder {
     }
   }
 
+  /**
+   * Decides each query of many by itself, in their order, until `decide` says that it is enough (false). What they lack
+   * is loaded together, and kept until the last of them is decided.
+   */
+  async each<Q, F>(
+    id: string,
+    queries: readonly Q[],
+    gather: Gather<Q, F>,
+    decide: (tenant: TenantSnapshot, facts: F, query: Q) => boolean,
+  ): Promise<void> {
+    const until = this.#clock() + FACTS_MS
+    let left = queries
+    for (;;) {
+      const tenant = this.#held.get(id) ?? (await this.#tenants.tenant(id))
+      if (tenant === undefined) throw new Failure('not_found', 'there is no such tenant')
+      const fills = new Set<Fill>()
+      try {
+        while (this.#held.get(id) === tenant) {
+          this.#refuseStale(tenant)
+          const missing: EntityRef[] = []
+          left = left.slice(this.#turn(tenant, left, gather, decide, missing, fills))
+          if (left.length === 0) return
+          if (missing.length === 0) await this.#slices.next()
+          else {
+            tenant.request(missing, fills)
+            await this.#arrival(fills, until)
+          }
+        }
+      } finally {
+        tenant.release(fills)
+      }
+    }
+  }
+
+  /** @returns how many queries are done with, from the first on. After one that lacks something none is decided. */
+  #turn<Q, F>(
+    tenant: TenantSnapshot,
+    queries: readonly Q[],
+    gather: Gather<Q, F>,
+    decide: (tenant: TenantSnapshot, facts: F, query: Q) => boolean,
+    missing: EntityRef[],
+    fills: ReadonlySet<Fill>,
+  ): number {
+    const end = this.#clock() + TURN_MS
+    let done = 0
+    for (const query of queries) {
+      const facts = gather(tenant, query, missing, fills)
+      if (missing.length === 0) {
+        if (!decide(tenant, facts, query)) return queries.length
+        done++
+      }
+      if (this.#clock() >= end) break
+    }
+    return done
+  }
+
   async #arrival(fills: ReadonlySet<Fill>, until: number): Promise<void> {
     const left = until - this.#clock()
     if (left <= 0) throw factsUnavailable()
@@ -107,3 +169,22 @@ export const ofRequest: Gather<Asked, Facts> = (tenant, { subject, resource }, m
 
 export const ofRequests: Gather<readonly Asked[], readonly Facts[]> = (tenant, requests, missing, fills) =>
   requests.map((request) => ofRequest(tenant, request, missing, fills))
+
+/** Of many that ask about the same subject, as batches do, its facts are gathered once, and what follows from them. */
+export function ofEach<Q>(asked: (query: Q) => Asked | undefined): Gather<Q, Facts | undefined> {
+  let known:
+    | { readonly ref: EntityRef; readonly tenant: TenantSnapshot; revision: number; facts: EntityFacts }
+    | undefined
+  return (tenant, query, missing, fills) => {
+    const of = asked(query)
+    if (of === undefined) return undefined
+    const { subject, resource } = of
+    if (known?.ref !== subject || known.tenant !== tenant || known.revision !== tenant.revision) {
+      const before = missing.length
+      const facts = tenant.facts(subject, missing, fills)
+      known = missing.length > before ? undefined : { ref: subject, tenant, revision: tenant.revision, facts }
+      return { subject: facts, resource: tenant.facts(resource, missing, fills) }
+    }
+    return { subject: known.facts, resource: tenant.facts(resource, missing, fills) }
+  }
+}

@@ -6,7 +6,7 @@ import type { VagueRules } from '../policy/vague-rules.ts'
 import { ApiKeyDirectory } from './api-key-directory.ts'
 import { within } from './deadline.ts'
 import { EntityCache } from './entity-cache.ts'
-import { type Asked, FactFinder, ofEntity, ofRequest, ofRequests } from './fact-finder.ts'
+import { type Asked, FactFinder, ofEach, ofEntity, ofRequest, ofRequests } from './fact-finder.ts'
 import { Slices } from './slices.ts'
 import type { ApiKey, Source, StoredIds } from './source.ts'
 import type { TenantSnapshot } from './tenant-snapshot.ts'
@@ -48,13 +48,12 @@ const MIN_REVISION_WAITERS = 1000
 
 /** The tenants that a process has in memory. One per process. */
 export class Snapshots {
-  /** What long work is cut into, all of the process's. */
-  readonly slices: Slices
   readonly #clock: () => number
   readonly #cache: EntityCache
   readonly #tenants: Tenants
   readonly #facts: FactFinder
   readonly #walks: Walks
+  readonly #slices: Slices
   readonly #source: Source
   readonly #keys: ApiKeyDirectory
   readonly #inPlace: number
@@ -86,9 +85,9 @@ export class Snapshots {
       onError,
       onApiKey,
     })
-    this.#facts = new FactFinder({ tenants: this.#tenants, maxStaleness, clock })
+    this.#facts = new FactFinder({ tenants: this.#tenants, maxStaleness, clock, slices })
     this.#walks = new Walks({ tenants: this.#tenants.tenants, facts: this.#facts, slices })
-    this.slices = slices
+    this.#slices = slices
     this.#source = source
     this.#keys = new ApiKeyDirectory(source, this.#tenants)
   }
@@ -138,6 +137,20 @@ export class Snapshots {
     return this.#facts.with(id, requests, ofRequests, decide)
   }
 
+  /**
+   * The same for each of many by itself, in their order, until `decide` answers false. What memory lacks of them is
+   * loaded together; each is decided at one revision, and a later one may be at a later revision, since other calls have
+   * their turns between them.
+   */
+  withEachFacts<Q>(
+    id: string,
+    queries: readonly Q[],
+    asked: (query: Q) => Asked | undefined,
+    decide: (tenant: TenantSnapshot, facts: Facts | undefined, query: Q) => boolean,
+  ): Promise<void> {
+    return this.#facts.each(id, queries, ofEach(asked), decide)
+  }
+
   /** The same for one entity alone: who calls, say. */
   withEntity<T>(id: string, ref: EntityRef, decide: (tenant: TenantSnapshot, facts: EntityFacts) => T): Waiting<T> {
     return this.#facts.with(id, ref, ofEntity, decide)
@@ -168,7 +181,7 @@ export class Snapshots {
   async list(id: string): Promise<void> {
     const tenant = await this.tenant(id)
     if (tenant !== undefined && tenant.directory === undefined) {
-      await within(LISTED_MS, tenant.list(this.slices), notListed)
+      await within(LISTED_MS, tenant.list(this.#slices), notListed)
     }
   }
 

@@ -28,6 +28,18 @@ interface Call extends Ask {
 /** How a route succeeds, where a call of its bare path does not. What it needs to be there is made first. */
 const CALLS: Readonly<Record<string, () => Promise<Call>>> = {
   authorize: async () => ({ path: '/v1/authorize', body: QUESTION }),
+  authorizeBatch: async () => ({ path: '/v1/authorize/batch', body: QUESTION_IN_BATCH }),
+  accessEvaluation: async () => ({ path: '/access/v1/evaluation', body: QUESTION }),
+  accessEvaluations: async () => ({ path: '/access/v1/evaluations', body: QUESTION_IN_BATCH }),
+  accessSubjectSearch: async () => ({
+    path: '/access/v1/search/subject',
+    body: { ...QUESTION, subject: { type: 'user' } },
+  }),
+  accessResourceSearch: async () => ({
+    path: '/access/v1/search/resource',
+    body: { ...QUESTION, resource: { type: 'r' } },
+  }),
+  accessActionSearch: async () => ({ path: '/access/v1/search/action', body: QUESTION }),
   explain: async () => ({ path: '/v1/authorize/explain', body: QUESTION }),
   revoke: async () => ({ path: '/v1/authenticate/revoke', key: await accessToken() }),
   getType: async () => ({ path: await put('/v1/types/', {}) }),
@@ -80,6 +92,7 @@ const CALLS: Readonly<Record<string, () => Promise<Call>>> = {
 }
 
 const QUESTION = { subject: { type: 'user', id: 'a' }, action: { name: 'x' }, resource: { type: 'r', id: '1' } }
+const QUESTION_IN_BATCH = { ...QUESTION, evaluations: [{}] }
 const RULE = { effect: 'allow', subjects: [{ any: true }], actions: ['a'], resources: [{ type: 't' }] }
 const name = () => `n-${randomUUID().slice(0, 13)}`
 const apiKey = () => ({ name: 'k', subject: { type: 'user', id: name() } })
@@ -301,7 +314,7 @@ test('the documentation lists exactly the routes that leave no record', () => {
 
 test('of the routes that leave no record, a call leaves none', async () => {
   for (const route of ROUTES.filter(({ config }) => config.unaudited === true)) {
-    const { answer, records } = await called(route, { path: route.url, key: null })
+    const { answer, records } = await called(route, { path: route.url.replace(':tenant', 'acme'), key: null })
     expect([title(route), answer.status, records]).toEqual([title(route), 200, []])
   }
 })
