@@ -145,6 +145,7 @@ async function told(route: string, ask: Ask, sent: Things): Promise<unknown> {
 const PER_CALL = new Set([
   'date',
   'x-request-id',
+  'x-decision-id',
   'etag',
   'verdict-revision',
   'content-length',
