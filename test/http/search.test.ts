@@ -395,3 +395,26 @@ describe('of Verdict itself', () => {
     expect(which.body.results).toEqual([{ name: 'pdp:read' }])
   })
 })
+
+test('a tenant that does not fit into memory is searched in the database, and finds the same', async () => {
+  const small = await startService({ env: { VERDICT_ENTITY_CACHE: '1000' } })
+  try {
+    const odd = ['a\u{1f600}', 'a\uffee', 'A', 'é']
+    const many = Array.from({ length: 1200 }, (_, at) => `m${at}`)
+    const entities = [...BUNDLE.entities, ...[...odd, ...many].map((id) => ({ type: 'document', id }))]
+    await small.ask('PUT /v1/bundle', { body: { ...BUNDLE, entities } })
+    const found: string[] = []
+    for (let token: string | undefined; token !== ''; ) {
+      const page = token === undefined ? { limit: 500 } : { token }
+      const body = { subject: alice, action: read, resource: document, page }
+      const answer = await small.ask('POST /access/v1/search/resource', { body })
+      expect(answer.status).toBe(200)
+      found.push(...ids(answer.body.results))
+      token = answer.body.page.next_token
+    }
+    const all = ['agenda', 'menu', 'spec', ...odd, ...many]
+    expect(found).toEqual(all.sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other))))
+  } finally {
+    await small.close()
+  }
+})

@@ -155,17 +155,30 @@ test.each([
   },
 )
 
-test('finds what a big revision has written while it is being moved into memory, and afterwards', async () => {
+test('finds what a big revision has written while it is still being moved into memory', async () => {
   const database = library()
-  const snapshots = over(database, { inPlace: 5 })
+  const snapshots = over(database, { inPlace: 5, slices: new Tiny() })
   const search = searching(snapshots)
   await allPages(search, who, 100)
   const tenant = database.tenant('t')
   tenant.write(...MANY.map((id) => entity(user(id), [group('eng')])))
-  await snapshots.applied('t', tenant.revision)
+  const applied = snapshots.applied('t', tenant.revision)
+  while ((await snapshots.tenant('t'))?.revision !== tenant.revision) await new Promise(setImmediate)
+  expect((await snapshots.tenant('t'))?.directory).toBeUndefined()
   expect(await allPages(search, who, 100)).toEqual(MANY)
+  await applied
+  expect((await snapshots.tenant('t'))?.directory).toBeDefined()
   expect(await allPages(search, who, 100)).toEqual(MANY)
 })
+
+/** By this, a turn is over after a few looks at it. */
+function hasty(): () => number {
+  let now = 0
+  return () => {
+    now += 1.5
+    return now
+  }
+}
 
 /** Slices of which each is spent after one step. */
 class Tiny extends Slices {
@@ -183,34 +196,40 @@ class Tiny extends Slices {
   }
 }
 
-test('a page is of one revision: it ends where another one comes, and the next one goes on from there', async () => {
-  const cut: number[] = []
-  for (let at = 2; at < 120; at += 9) {
-    const database = library()
-    const slices = new Tiny()
-    const snapshots = over(database, { slices })
-    const trail = { events: [] as AuditEvent[] }
-    const search = searching(snapshots, LIMITS, trail)
-    await allPages(search, who, 1000)
-    const tenant = database.tenant('t')
-    slices.taken = 0
-    slices.at = at
-    slices.after = () => {
-      tenant.write(entity(user('u59'), [group('eng')]))
-      return snapshots.applied('t', tenant.revision)
+test.each([
+  ['all in memory', ROOMY],
+  ['partly in memory', TIGHT],
+])(
+  'a page is of one revision: it ends where another one comes, and the next goes on there: %s',
+  async (_how, entities) => {
+    const cut: number[] = []
+    for (let at = 2; at < 120; at += 9) {
+      const database = library()
+      const slices = new Tiny()
+      const snapshots = over(database, { slices, entities, clock: hasty() })
+      const trail = { events: [] as AuditEvent[] }
+      const search = searching(snapshots, LIMITS, trail)
+      await allPages(search, who, 1000)
+      const tenant = database.tenant('t')
+      slices.taken = 0
+      slices.at = at
+      slices.after = () => {
+        tenant.write(entity(user('u59'), [group('eng')]))
+        return snapshots.applied('t', tenant.revision)
+      }
+      const first = await page(search, who, 1000)
+      const { revision, context } = trail.events.at(-1) ?? {}
+      expect(first.results).toEqual(revision === 2 ? [...EVEN, 'u59'] : EVEN.slice(0, first.results.length))
+      expect(context).toMatchObject({ complete: first.next_token === '', count: first.results.length })
+      if (first.next_token === '') continue
+      cut.push(at)
+      const second = await page(search, who, 1000, first.next_token)
+      expect([...first.results, ...second.results]).toEqual([...EVEN, 'u59'])
+      expect(trail.events.at(-1)).toMatchObject({ revision: 2, context: { complete: true, continued: true } })
     }
-    const first = await page(search, who, 1000)
-    const { revision, context } = trail.events.at(-1) ?? {}
-    expect(first.results).toEqual(revision === 2 ? [...EVEN, 'u59'] : EVEN.slice(0, first.results.length))
-    expect(context).toMatchObject({ complete: first.next_token === '', count: first.results.length })
-    if (first.next_token === '') continue
-    cut.push(at)
-    const second = await page(search, who, 1000, first.next_token)
-    expect([...first.results, ...second.results]).toEqual([...EVEN, 'u59'])
-    expect(trail.events.at(-1)).toMatchObject({ revision: 2, context: { complete: true, continued: true } })
-  }
-  expect(cut).not.toEqual([])
-})
+    expect(cut).not.toEqual([])
+  },
+)
 
 test('is refused where the policy changes faster than it comes to anything', async () => {
   const database = library()
