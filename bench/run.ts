@@ -12,6 +12,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   'audit-export': () => import('./audit/export.ts'),
   'audit-http': () => import('./audit/http.ts'),
   'audit-rows': () => import('./audit/rows.ts'),
+  batch: () => import('./batch.ts'),
   conditions: () => import('./conditions.ts'),
   decide: () => import('./decide/run.ts'),
   fairness: () => import('./fairness.ts'),

@@ -9,6 +9,16 @@ export interface Load {
   readonly seconds: number
   /** Questions a second, evenly spread; as many as are answered where none is given. */
   readonly rate?: number
+  /** What is asked; single questions of \`/v1/authorize\` where none is given. */
+  readonly question?: () => Question
+}
+
+export interface Question {
+  readonly path: string
+  /** ASCII. */
+  readonly body: string
+  /** Of the whole answer, its head included. */
+  readonly isRight: (answer: string) => boolean
 }
 
 export interface Answered {
@@ -108,6 +118,17 @@ class Pressing {
 
 let asked = 0
 
+function single(): Question {
+  const at = asked++
+  const isAllowed = at % 8 !== 0
+  const owner = isAllowed ? at % 1000 : 1000
+  return {
+    path: '/v1/authorize',
+    body: `{"subject":{"type":"user","id":"user-${at % 1000}"},"action":{"name":"document:read"},"resource":{"type":"document","id":"fresh/${at}","properties":{"owner":"user-${owner}"}}}`,
+    isRight: (answer) => answer.includes(`"decision":${isAllowed}`),
+  }
+}
+
 /** One connection, with one question under way at most. */
 class Caller {
   readonly ready: Promise<unknown>
@@ -116,12 +137,14 @@ class Caller {
   readonly #pressing: Pressing
   #rest = ''
   #due = 0
-  #isAllowed = true
+  #isRight: Question['isRight'] = () => false
+  readonly #question: () => Question
 
-  constructor({ url, key }: Load, pressing: Pressing) {
+  constructor({ url, key, question = single }: Load, pressing: Pressing) {
     const { hostname, port, host } = new URL(url)
     this.#pressing = pressing
-    this.#head = `POST /v1/authorize HTTP/1.1\r\nhost: ${host}\r\nauthorization: Bearer ${key}\r\ncontent-type: application/json\r\ncontent-length: `
+    this.#question = question
+    this.#head = ` HTTP/1.1\r\nhost: ${host}\r\nauthorization: Bearer ${key}\r\ncontent-type: application/json\r\ncontent-length: `
     this.#socket = connect({ host: hostname, port: Number(port), noDelay: true }).setEncoding('latin1')
     this.ready = once(this.#socket, 'connect')
     this.#socket.on('data', (piece: string) => this.#read(piece))
@@ -130,12 +153,10 @@ class Caller {
   }
 
   ask(due: number): void {
-    const at = asked++
+    const { path, body, isRight } = this.#question()
     this.#due = due
-    this.#isAllowed = at % 8 !== 0
-    const owner = this.#isAllowed ? at % 1000 : 1000
-    const body = `{"subject":{"type":"user","id":"user-${at % 1000}"},"action":{"name":"document:read"},"resource":{"type":"document","id":"fresh/${at}","properties":{"owner":"user-${owner}"}}}`
-    this.#socket.write(`${this.#head}${body.length}\r\n\r\n${body}`)
+    this.#isRight = isRight
+    this.#socket.write(`POST ${path}${this.#head}${body.length}\r\n\r\n${body}`)
   }
 
   end(): void {
@@ -150,7 +171,7 @@ class Caller {
     if (length !== undefined && this.#rest.length < head + 4 + Number(length)) return
     const answer = this.#rest
     this.#rest = ''
-    if (answer.startsWith('HTTP/1.1 200') && answer.includes(`"decision":${this.#isAllowed}`)) {
+    if (answer.startsWith('HTTP/1.1 200') && this.#isRight(answer)) {
       this.#pressing.answered(this, this.#due)
     } else this.#pressing.fail(new Error(`a wrong answer: ${answer.slice(0, 400)}`))
   }

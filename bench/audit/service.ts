@@ -52,6 +52,15 @@ export class Service {
     if (!response.ok) throw new Error(`${this.name}: ${method} ${path}: ${response.status} ${await response.text()}`)
   }
 
+  // What an answer holds is the bench's to say.
+  // biome-ignore lint/suspicious/noExplicitAny: see above
+  async answer(path: string, body: unknown): Promise<any> {
+    const headers = { 'content-type': 'application/json', authorization: this.authorization }
+    const response = await fetch(`${this.url}${path}`, { method: 'POST', headers, body: JSON.stringify(body) })
+    if (!response.ok) throw new Error(`${this.name}: ${path}: ${response.status} ${await response.text()}`)
+    return response.json()
+  }
+
   backlog(): Promise<number> {
     return metricOf(this.#program, 'verdict_audit_backlog_records')
   }

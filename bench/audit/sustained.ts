@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Section } from '../section.ts'
-import { type Answered, rounded } from './callers.ts'
+import { type Answered, type Question, rounded } from './callers.ts'
 import type { Service } from './service.ts'
 
 const CONNECTIONS = 64
@@ -22,23 +22,32 @@ interface Held extends Answered {
   readonly isFlat: boolean
 }
 
+/** What is asked, where it is not single questions. */
+export interface Asked {
+  readonly question: () => Question
+  /** How many decisions one is. */
+  readonly decisions: number
+  readonly name: string
+}
+
 /** The highest rate at which the backlog is at the end what it was in the middle, by bisection, then for twice the time. */
-export async function sustained(service: Service, seconds: number): Promise<Section> {
-  const peak = await service.press({ connections: CONNECTIONS, seconds: 2 })
+export async function sustained(service: Service, seconds: number, asked?: Asked): Promise<Section> {
+  const peak = await service.press({ connections: CONNECTIONS, seconds: 2, ...asked })
+  const lowest = LOWEST / (asked?.decisions ?? 1)
   await service.drained()
   let [low, high] = [0, Number.POSITIVE_INFINITY]
   // From half of what a burst took, up until it is too much: on a busy machine a burst says little.
-  for (let rate = peak.per_second / 2; rate > LOWEST && high / low > NEAR; rate = between(low, high)) {
-    if ((await hold(service, rate, seconds)).isFlat) low = rate
+  for (let rate = peak.per_second / 2; rate > lowest && high / low > NEAR; rate = between(low, high)) {
+    if ((await hold(service, rate, seconds, asked)).isFlat) low = rate
     else high = rate
   }
   const tried: Held[] = []
-  for (let rate = low; rate > LOWEST; rate /= NEAR) {
-    const found = await hold(service, rate, 2 * seconds)
+  for (let rate = low; rate > lowest; rate /= NEAR) {
+    const found = await hold(service, rate, 2 * seconds, asked)
     tried.push(found)
     if (found.isFlat) break
   }
-  return section(tried, peak, seconds)
+  return section(tried, peak, seconds, asked)
 }
 
 function between(low: number, high: number): number {
@@ -46,12 +55,12 @@ function between(low: number, high: number): number {
   return high === Number.POSITIVE_INFINITY ? low * STEP : Math.sqrt(low * high)
 }
 
-async function hold(service: Service, rate: number, seconds: number): Promise<Held> {
+async function hold(service: Service, rate: number, seconds: number, asked?: Asked): Promise<Held> {
   await pause(500)
   const before = await service.shipped()
   const backlogs: { readonly share: number; readonly records: number }[] = []
   const began = performance.now()
-  const pressing = service.press({ connections: CONNECTIONS, seconds, rate })
+  const pressing = service.press({ connections: CONNECTIONS, seconds, rate, ...asked })
   const over = pressing.then(
     () => true,
     () => true,
@@ -75,10 +84,11 @@ async function hold(service: Service, rate: number, seconds: number): Promise<He
   return { ...answered, rate, middle, end, most: Math.max(...backlogs.map(({ records }) => records)), shipped, isFlat }
 }
 
-function section(tried: readonly Held[], peak: Answered, seconds: number): Section {
+function section(tried: readonly Held[], peak: Answered, seconds: number, asked?: Asked): Section {
+  const decisions = asked?.decisions ?? 1
   const rows = tried.map((held) => ({
-    asked_per_second: Math.round(held.rate),
-    answered_per_second: Math.round(held.per_second),
+    asked_per_second: Math.round(held.rate * decisions),
+    answered_per_second: Math.round(held.per_second * decisions),
     shipped_per_second: Math.round(held.shipped),
     backlog_middle: held.middle,
     backlog_end: held.end,
@@ -88,13 +98,13 @@ function section(tried: readonly Held[], peak: Answered, seconds: number): Secti
     flat: held.isFlat,
   }))
   return {
-    title: 'What is sustained: the backlog stays flat',
-    method: `The same questions over ${CONNECTIONS} connections, evenly spread, \`journal\` with \`batch\`, for ${2 * seconds} s: the highest rate, found by
+    title: `What is sustained${asked === undefined ? '' : ` in ${asked.name}`}: the backlog stays flat`,
+    method: `The same ${asked?.name ?? 'questions'} over ${CONNECTIONS} connections, evenly spread, \`journal\` with \`batch\`, for ${2 * seconds} s: the highest rate, found by
 bisection over runs of ${seconds} s, at which the records on their way to Postgres (\`verdict_audit_backlog_records\`) are as
 many in the last fifth of the time as in the middle one, and all is answered. Times are from when a question was due.`,
     rows,
     notes: [
-      `As fast as it can, the same service answers ${Math.round(peak.per_second).toLocaleString('en')} a second: ${rounded(
+      `As fast as it can, the same service answers ${Math.round(peak.per_second * decisions).toLocaleString('en')} a second: ${rounded(
         peak.per_second / (tried.at(-1)?.per_second ?? Number.NaN),
       )} times that, as long as the journal has room.`,
     ],

@@ -60,7 +60,12 @@ export interface Origin {
  * carry and jsonb can't, are recorded as the six characters of their escape (`\u0000`).
  */
 export function encodeEvent(event: AuditEvent): string {
-  const text = withoutCredentials(JSON.stringify(event))
+  return cleanRecord(JSON.stringify(event))
+}
+
+/** The same for an event that is JSON text already. */
+export function cleanRecord(event: string): string {
+  const text = withoutCredentials(event)
   return text.includes('\\u') ? text.replace(ESCAPES, escapeAgain) : text
 }
 

@@ -1,4 +1,3 @@
-import { type AuditEvent, encodeEvent } from '../audit/event.ts'
 import type { Redactor } from '../audit/redactor.ts'
 import type { DecisionAnswer, DecisionRequest } from '../contract/authorize.ts'
 import type { ItemInError, Semantic } from '../contract/batch.ts'
@@ -10,7 +9,8 @@ import type { AccessRequest, Properties, Reason } from '../policy/model.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { TenantSnapshot } from '../snapshot/tenant-snapshot.ts'
 import { answerOf, type Made } from './answer.ts'
-import { decisionEvent, inErrorEvent } from './event.ts'
+import { BatchRecords } from './batch-records.ts'
+import { inErrorEvent } from './event.ts'
 import { type ProofParts, type ProvenRequest, proveSubject } from './proof.ts'
 
 /** Many questions of one call. */
@@ -88,10 +88,9 @@ function goesOn(semantic: Semantic, decision: boolean): boolean {
 /** What is made of a batch while its items are decided, each in one turn. */
 class Making {
   readonly evaluations: (DecisionAnswer | ItemInError)[] = []
-  readonly records: string[] = []
   readonly reasons: Reason[] = []
   mode: AuditMode = 'journal'
-  #first: string | undefined
+  readonly #records: BatchRecords
   readonly #parts: BatchParts
   readonly #asking: Asking
   readonly #budgets: Budgets
@@ -100,11 +99,16 @@ class Making {
     this.#parts = parts
     this.#asking = asking
     this.#budgets = budgets
+    this.#records = new BatchRecords(asking, parts.redactor)
   }
 
   /** Of the first record. */
   get id(): string {
-    return this.#first ?? ''
+    return this.#records.first ?? ''
+  }
+
+  get records(): readonly string[] {
+    return this.#records.texts
   }
 
   /** @returns what it came to. Throws what is not the item's own fault. */
@@ -120,26 +124,19 @@ class Making {
   }
 
   #decided(tenant: TenantSnapshot, request: AccessRequest, item: number, made: Made): boolean {
-    const place = { first: this.#first, item }
-    const event = decisionEvent(this.#asking, request, made, this.#parts.clock(), place)
-    this.#record(tenant, event)
+    const id = this.#records.addDecision(tenant, request, made, this.#parts.clock(), item)
     this.reasons.push(made.decision.reason)
-    this.evaluations.push(answerOf(event.id, made, request))
+    this.evaluations.push(answerOf(id, made, request))
     return made.decision.decision
   }
 
   #inError(tenant: TenantSnapshot, query: Query): false {
     if (query.proven !== undefined) throw new Failure('internal', 'the facts of an item were not looked for')
     const { at, read, failure } = query
-    const event = inErrorEvent(this.#asking, read, this.#parts.clock(), { first: this.#first, item: at })
-    this.#record(tenant, event)
-    this.evaluations.push(answerInError(event.id, failure))
+    const place = { first: this.#records.first, item: at }
+    const id = this.#records.add(tenant, inErrorEvent(this.#asking, read, this.#parts.clock(), place))
+    this.evaluations.push(answerInError(id, failure))
     return false
-  }
-
-  #record(tenant: TenantSnapshot, event: AuditEvent): void {
-    this.#first ??= event.id
-    this.records.push(encodeEvent(this.#parts.redactor.event(event, tenant.index.settings)))
   }
 }
 

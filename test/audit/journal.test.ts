@@ -57,6 +57,38 @@ test('writes and syncs what came in one turn of the event loop once', async () =
   await journal.close()
 })
 
+test('keeps several records as one, in order, or none of them', async () => {
+  const calls: string[] = []
+  const journal = await Journal.open({
+    root: await temporaryDirectory(),
+    fsync: 'batch',
+    maxBytes: 4000,
+    openFile: counting(calls),
+  })
+  const kept = await Promise.all([
+    journal.append('a', '{"n":0}'),
+    journal.appendAll('a', ['{"n":1}', '{"n":2,"text":"häßlich"}', '{"n":3}']),
+    journal.appendAll('b', ['{"n":4}']),
+  ])
+  expect(kept).toEqual([0, 1, 4])
+  expect(await journal.append('a', '{"n":5}')).toBe(5)
+  await expect(journal.appendAll('a', ['{"n":6}', JSON.stringify({ text: 'x'.repeat(5000) })])).rejects.toThrow(
+    unavailable,
+  )
+  expect(await journal.append('a', '{"n":7}')).toBe(6)
+  expect(await textsOf(journal)).toEqual([
+    '{"n":0,"tenant_seq":1}',
+    '{"n":1,"tenant_seq":2}',
+    '{"n":2,"text":"häßlich","tenant_seq":3}',
+    '{"n":3,"tenant_seq":4}',
+    '{"n":4,"tenant_seq":1}',
+    '{"n":5,"tenant_seq":5}',
+    '{"n":7,"tenant_seq":6}',
+  ])
+  expect(calls.slice(0, 2)).toEqual(['write', 'sync'])
+  await journal.close()
+})
+
 test('answers only when the record is written and synced', async () => {
   const released = deferred()
   const journal = await Journal.open({

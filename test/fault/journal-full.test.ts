@@ -25,15 +25,13 @@ afterAll(async () => {
 })
 
 const readiness = async () => (await verdict.ask('GET /readyz', { key: null })).body
-const ask = (length = 50_000) =>
-  verdict.ask('POST /v1/authorize', {
-    body: {
-      subject: { type: 'user', id: 'ann' },
-      action: { name: 'read' },
-      resource: { type: 'doc', id: '1' },
-      context: { text: 'x'.repeat(length) },
-    },
-  })
+const question = (length: number) => ({
+  subject: { type: 'user', id: 'ann' },
+  action: { name: 'read' },
+  resource: { type: 'doc', id: '1' },
+  context: { text: 'x'.repeat(length) },
+})
+const ask = (length = 50_000) => verdict.ask('POST /v1/authorize', { body: question(length) })
 
 test('gives no answer that it could not record: a full journal refuses, and heals without a restart', async () => {
   expect((await ask()).status).toBe(200)
@@ -46,6 +44,13 @@ test('gives no answer that it could not record: a full journal refuses, and heal
   expect(refused.status).toBe(503)
   expect(refused.body.type).toBe('urn:verdict:problem:audit_unavailable')
   expect(refused.headers.get('retry-after')).not.toBeNull()
+
+  // Nor one item of a batch: a failure of Verdict's own is never a decision.
+  for (const path of ['/v1/authorize/batch', '/access/v1/evaluations']) {
+    const batch = { ...question(50_000), evaluations: [{}, {}, { subject: null }] }
+    const { status, body } = await verdict.ask(`POST ${path}`, { body: batch })
+    expect([status, body.type, body.evaluations]).toEqual([503, 'urn:verdict:problem:audit_unavailable', undefined])
+  }
 
   // A record that is smaller still fits: that is no reason to send anybody here.
   expect((await ask(0)).status).toBe(200)

@@ -55,6 +55,17 @@ describe.each(['hang', 'reset'] as const)('while Postgres is away (%s)', (mode: 
     expect(unknown.body.type).toBe('urn:verdict:problem:facts_unavailable')
     expect(Date.now() - began).toBeLessThan(2500)
 
+    // One item that is not in memory fails the batch: what is known of the others is no answer to what was asked.
+    for (const path of ['/v1/authorize/batch', '/access/v1/evaluations', '/access/v1/evaluation']) {
+      const evaluations = [{}, { subject: { type: 'user', id: `stranger-${mode}` } }, { subject: null }]
+      const isSingle = path === '/access/v1/evaluation'
+      const asked = isSingle ? question(`stranger-${mode}`) : { ...question('alice'), evaluations }
+      const answer = await verdict.ask(`POST ${path}`, { body: asked })
+      expect([path, answer.status, answer.body.type]).toEqual([path, 503, 'urn:verdict:problem:facts_unavailable'])
+    }
+    const known = { ...question('alice'), evaluations: [{}, {}] }
+    expect((await verdict.ask('POST /v1/authorize/batch', { body: known })).body.decision).toBe(true)
+
     const wrote = Date.now()
     expect((await verdict.ask('PUT /v1/roles/other', { body: {} })).status).toBe(503)
     expect(Date.now() - wrote).toBeLessThan(2500)

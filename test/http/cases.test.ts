@@ -46,6 +46,25 @@ describe.each(suites.map((suite, place) => [suite.name, suite, `cases-${place}`]
       expect(differences(want, { decision: body.decision, reason, rules, obligations })).toEqual([])
     })
 
+    test('AuthZEN answers the same to every one, asked alone and in a batch', async () => {
+      for (const now of new Set(suite.cases.map((one) => one.now))) {
+        vi.setSystemTime(now)
+        const cases = suite.cases.filter((one) => one.now === now)
+        const options = { min_revision, reasons: true }
+        const batch = await verdict.ask('POST /access/v1/evaluations', {
+          key,
+          body: { evaluations: cases.map(({ request }) => request), options },
+        })
+        for (const [at, { request, want, name }] of cases.entries()) {
+          const single = await verdict.ask('POST /access/v1/evaluation', { key, body: { ...request, options } })
+          expect([name, single.body]).toEqual([name, batch.body.evaluations[at]])
+          const { reason, rules, obligations = [] } = single.body.context
+          const found = differences(want, { decision: single.body.decision, reason, rules, obligations })
+          expect([name, found]).toEqual([name, []])
+        }
+      }
+    })
+
     /** A tenant of its own, and a key that may ask and give built-in roles there. */
     async function tenantWith({ name }: Suite, id: string): Promise<string> {
       await verdict.ask('POST /v1/tenants', { key: verdict.rootKey, body: { id, name } })

@@ -18,6 +18,8 @@ import {
 const ask = { subject: user('alice'), resource: doc('1') }
 const both = (_tenant: TenantSnapshot, facts: Facts): Facts => facts
 
+const one = (query: typeof ask) => query
+
 function tenantOf(...changes: Parameters<ReturnType<FakeDatabase['tenant']>['write']>): FakeDatabase {
   const database = new FakeDatabase()
   database.tenant('t').write(...changes)
@@ -88,6 +90,73 @@ test('many requests are answered at one revision', async () => {
     return all
   })
   expect(facts.map(({ resource }) => resource.id)).toEqual(['1', '2'])
+})
+
+test('what many questions of one call lack is loaded together, and each is decided once, in order', async () => {
+  const database = tenantOf(ALICE, ...MANY)
+  const snapshots = over(database, { entities: 20 })
+  await snapshots.tenant('t')
+  const before = database.asked.loadEntities
+  const questions = Array.from({ length: 1000 }, (_, place) => ({ ...ask, resource: doc(`${place}`) }))
+  const decided: string[] = []
+  await snapshots.withEachFacts('t', questions, one, (_tenant, facts) => {
+    decided.push(`${facts?.subject.known} ${facts?.resource.id}`)
+    return true
+  })
+  expect(decided).toEqual(questions.map(({ resource }) => `true ${resource.id}`))
+  // A thousand and one, in loads of a thousand at most; then what alice is in.
+  expect(database.asked.loadEntities - before).toBeLessThanOrEqual(3)
+})
+
+test('of many questions none is decided after the one that is enough, nor one that is none looked up', async () => {
+  const snapshots = over(tenantOf(ALICE, ...MANY), { entities: 20 })
+  const decided: unknown[] = []
+  await snapshots.withEachFacts(
+    't',
+    [1, 2, 3, 4],
+    (n) => (n === 2 ? undefined : ask),
+    (_tenant, facts, n) => {
+      decided.push([n, facts === undefined])
+      return n < 3
+    },
+  )
+  expect(decided).toEqual([
+    [1, false],
+    [2, true],
+    [3, false],
+  ])
+})
+
+test('others have their turn between many questions of one call, and each is decided by the revision of its turn', async () => {
+  const database = tenantOf(ALICE)
+  // A clock that says each question takes a millisecond.
+  let now = 0
+  const snapshots = over(database, { clock: () => now })
+  await snapshots.tenant('t')
+  let turns = 0
+  const count = () => {
+    turns++
+    if (turns === 5) database.tenant('t').write(entity(user('alice'), [], { disabled: true }))
+    void snapshots.poll()
+    waiting = setImmediate(count)
+  }
+  let waiting = setImmediate(count)
+  const seen: (readonly [number, boolean])[] = []
+  await snapshots.withEachFacts(
+    't',
+    Array.from({ length: 200 }, () => ask),
+    one,
+    (tenant, facts) => {
+      now++
+      seen.push([tenant.revision, facts?.subject.disabled === true])
+      return true
+    },
+  )
+  clearImmediate(waiting)
+  expect(turns).toBeGreaterThan(10)
+  expect(seen[0]).toEqual([1, false])
+  expect(seen.at(-1)).toEqual([2, true])
+  for (const [revision, disabled] of seen) expect(disabled).toBe(revision === 2)
 })
 
 test('a tenant that grows beyond the room is held in part from then on, and keeps its facts', async () => {
