@@ -11,7 +11,7 @@ export function inByteOrder(a: string, b: string): number {
 
 // A surrogate stands for a code point beyond all that are a single unit.
 function rank(unit: number): number {
-  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x2000 : unit
+  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit
 }
 
 // A sorted array of a million takes a millisecond to make room in its middle; one of these, a microsecond.
