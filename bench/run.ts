@@ -19,6 +19,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   http: () => import('./http.ts'),
   load: () => import('./load.ts'),
   report: () => import('./report.ts'),
+  search: () => import('./search.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

@@ -19,6 +19,7 @@ import { addRoutes } from './http/routes.ts'
 import { createServer } from './http/server.ts'
 import { destinations } from './outgoing/addresses.ts'
 import { jsonFetcher } from './outgoing/fetch-json.ts'
+import { createSearch } from './pdp/search.ts'
 import { createPdp } from './pdp.ts'
 import { CLOSE_MS, Opened } from './serve/closing.ts'
 import { databaseUrl } from './serve/database-url.ts'
@@ -155,6 +156,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   const door = new Door(app)
   const authenticator = await addRoutes(app, {
     pdp: createPdp({ snapshots, tokens: trustedTokens, trail, clock, metrics, redactor }),
+    search: createSearch({ snapshots, trail, clock, redactor }),
     snapshots,
     administration,
     metrics,

@@ -6,6 +6,9 @@ import { withoutCredentials } from '../telemetry/secrets.ts'
 export const EVENT_TYPES = ['decision', 'authentication', 'administration', 'audit_access', 'security'] as const
 export type EventType = (typeof EVENT_TYPES)[number]
 
+/** The reason of an event of type `decision` that is no single decision: a search. */
+export const SEARCHED = 'searched'
+
 /**
  * One audit event, as it is recorded: its JSON text is what is kept, hashed and given out. The log adds one member
  * when it appends the record: `tenant_seq`, which counts this tenant's records in this writer's log from 1 without

@@ -1,5 +1,5 @@
 import type { Properties } from '../policy/model.ts'
-import type { AuditEvent } from './event.ts'
+import { type AuditEvent, SEARCHED } from './event.ts'
 import type { Redaction } from './redaction.ts'
 
 /**
@@ -9,7 +9,7 @@ import type { Redaction } from './redaction.ts'
  */
 export function redactedEvent(event: AuditEvent, redaction: Redaction): AuditEvent {
   const { actor, ip, user_agent } = event
-  const asked = event.type === 'decision' ? redactedRequest(event, redaction) : redactedCall(event, redaction)
+  const asked = event.type === 'decision' ? redactedQuestion(event, redaction) : redactedCall(event, redaction)
   return {
     ...event,
     ...asked,
@@ -17,6 +17,18 @@ export function redactedEvent(event: AuditEvent, redaction: Redaction): AuditEve
     ip: text(redaction.value(['ip'], ip)),
     user_agent: text(redaction.value(['user_agent'], user_agent)),
   }
+}
+
+function redactedQuestion(event: AuditEvent, redaction: Redaction): Request {
+  return event.reason === SEARCHED ? redactedSearch(event, redaction) : redactedRequest(event, redaction)
+}
+
+/** Of a search, the context that was asked with stands in the event's, beside what it came to. */
+function redactedSearch({ context, ...named }: Request, redaction: Redaction): Request {
+  if (context === null) return redactedRequest({ ...named, context }, redaction)
+  const { context: asked, ...told } = context
+  const request = redactedRequest({ ...named, context: isRecord(asked) ? asked : null }, redaction)
+  return { ...request, context: { ...told, ...(request.context !== null && { context: request.context }) } }
 }
 
 type Request = Pick<AuditEvent, 'subject' | 'action' | 'resource' | 'context'>

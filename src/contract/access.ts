@@ -16,6 +16,9 @@ export const accessProblems = problems(400, 401, 403, 413, 429, 503)
 export const ACCESS_ENDPOINTS = {
   access_evaluation_endpoint: '/access/v1/evaluation',
   access_evaluations_endpoint: '/access/v1/evaluations',
+  search_subject_endpoint: '/access/v1/search/subject',
+  search_resource_endpoint: '/access/v1/search/resource',
+  search_action_endpoint: '/access/v1/search/action',
 } as const
 
 const reasons = Type.Optional(

@@ -13,6 +13,7 @@ import * as explain from './explain.ts'
 import * as issuers from './issuers.ts'
 import * as operations from './operations.ts'
 import * as policies from './policies.ts'
+import * as search from './search.ts'
 import * as tenants from './tenants.ts'
 import * as types from './types.ts'
 
@@ -31,6 +32,9 @@ export const ROUTES: readonly Route[] = [
   explain.explain,
   access.evaluation,
   access.evaluations,
+  search.subjectSearch,
+  search.resourceSearch,
+  search.actionSearch,
   access.metadata,
   access.tenantMetadata,
   authenticate.authenticate,

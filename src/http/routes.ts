@@ -5,6 +5,7 @@ import type { KeyUse } from '../authn/key-use.ts'
 import type { LogIn } from '../authn/login.ts'
 import type { SessionStore } from '../authn/session.ts'
 import type { SigningKeys } from '../authn/signing-key.ts'
+import type { Search } from '../pdp/search.ts'
 import type { Pdp } from '../pdp.ts'
 import type { RevokedTokens } from '../snapshot/revoked-tokens.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
@@ -12,6 +13,7 @@ import type { TenantDatabase } from '../store/database.ts'
 import { evaluationRoutes } from './access/evaluation.ts'
 import { metadataRoutes } from './access/metadata.ts'
 import { accessScope } from './access/scope.ts'
+import { searchRoutes } from './access/search.ts'
 import { accessTokens } from './access-token.ts'
 import { auditRoutes } from './audit.ts'
 import { auditExportRoutes } from './audit-export.ts'
@@ -38,6 +40,7 @@ import { typeRoutes } from './types.ts'
 /** What stands behind the door. */
 export interface RouteParts extends OperationsParts {
   readonly pdp: Pdp
+  readonly search: Search
   readonly snapshots: Snapshots
   readonly administration: Administration
   readonly db: TenantDatabase
@@ -97,6 +100,7 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     await guarded.register(async (access: App) => {
       accessScope(access)
       evaluationRoutes(access, { ...parts, rates })
+      searchRoutes(access, parts.search)
     })
     await guarded.register(async (bulk: App) => bulkRoutes(bulk, administration))
     await guarded.register(async (bundles: App) => bundleRoutes(bundles, administration))

@@ -56,7 +56,7 @@ function matchesWhole(rule: CompiledRule, wanted: Wanted): boolean {
 }
 
 /** Whether the resource that is asked about is in this place. */
-export function isAt({ type, id, within }: Place, wanted: Wanted): boolean {
+export function isAt({ type, id, within }: Place, wanted: Pick<Wanted, 'type' | 'id' | 'isHeld'>): boolean {
   if (type !== '*' && type !== wanted.type) return false
   if (within !== undefined && !wanted.isHeld(within)) return false
   return id === undefined || matches(id, wanted.id)

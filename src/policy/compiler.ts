@@ -53,6 +53,11 @@ export class Compiler {
     return ids.size === 0 && named.every(({ isEmpty }) => isEmpty)
   }
 
+  /** Each pattern of actions that a rule or a permission has. */
+  *actionPatterns(): Generator<Pattern> {
+    for (const patterns of this.#actions.values()) yield* patterns
+  }
+
   rule(rule: Rule, policy: CompiledPolicy, isSound = true): CompiledRule {
     const allows = rule.effect === 'allow'
     return this.#compile(rule, { name: rule.name, policy, allows, priority: rule.priority ?? 0, place: 0, isSound })

@@ -13,6 +13,10 @@ export class Interned<V> {
     return this.#used.size === 0
   }
 
+  *values(): Generator<V> {
+    for (const { value } of this.#used.values()) yield value
+  }
+
   take(text: string, make: (text: string) => V): V {
     let used = this.#used.get(text)
     if (used === undefined) {

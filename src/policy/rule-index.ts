@@ -97,7 +97,7 @@ export class RuleIndex {
 
   /** Pushes each rule whose subject, action and resource match, once, with `seenAt` and `subjectErred` set. */
   collect(wanted: Wanted, into: CompiledRule[]): void {
-    const sites = this.#sitesOf(wanted)
+    const sites = this.sitesOf(wanted)
     if (sites.length === 0) return
     for (const site of sites) site.askedAt = wanted.at
     for (const key of wanted.subject.at(sites)) key.collect(sites, wanted, into)
@@ -105,7 +105,8 @@ export class RuleIndex {
     for (const key of wanted.resource.at(sites)) key.collect(sites, wanted, into)
   }
 
-  #sitesOf({ type, action }: Wanted): readonly Site[] {
+  /** Where rules about a type and an action hang. */
+  sitesOf({ type, action }: Pick<Wanted, 'type' | 'action'>): readonly Site[] {
     const known = this.#remembered.get(type)?.get(action)
     if (known !== undefined) return known
     const sites: CountingSite[] = []

@@ -1,8 +1,10 @@
 import { LRUCache } from 'lru-cache'
 import { type EntityNode, unknownEntity } from '../policy/entity-graph.ts'
 import type { EntityRef } from '../policy/model.ts'
+import { Directory } from '../policy/search/directory.ts'
 import type { Nodes } from './entity-node.ts'
 import { RefMap } from './ref-map.ts'
+import type { Slices } from './slices.ts'
 
 /**
  * The room that a process has for entities and assignments, shared by its tenants. A tenant that fits is held whole.
@@ -79,9 +81,24 @@ export class WholeTenant implements TenantEntities {
   readonly #nodes = new RefMap<EntityNode>()
   readonly #claim: (by: number) => void
   #weight = 0
+  // It follows what is set from the moment on in which it is begun.
+  #following: Directory | undefined
+  #directory: Directory | undefined
+  #listing: Promise<void> | undefined
 
   constructor(claim: (by: number) => void) {
     this.#claim = claim
+  }
+
+  /** Its entities the other way round, once they are listed. */
+  get directory(): Directory | undefined {
+    return this.#directory
+  }
+
+  /** Lists them, in slices, when first asked to. From then on the list is kept. */
+  list(slices: Slices): Promise<void> {
+    this.#listing ??= this.#list(slices)
+    return this.#listing
   }
 
   get(type: string, id: string): EntityNode {
@@ -93,6 +110,7 @@ export class WholeTenant implements TenantEntities {
     const kept = node.known || node.assignments.length > 0
     const former = kept ? this.#nodes.set(type, id, node) : this.#nodes.delete(type, id)
     this.#grow((kept ? weight(node) : 0) - (former === undefined ? 0 : weight(former)))
+    this.#following?.replace(former, kept ? node : undefined)
   }
 
   admit(): void {}
@@ -111,6 +129,18 @@ export class WholeTenant implements TenantEntities {
   #grow(by: number): void {
     this.#weight += by
     this.#claim(by)
+  }
+
+  /** What is set meanwhile is taken in at once, and maybe once more when its turn comes. */
+  async #list(slices: Slices): Promise<void> {
+    const directory = new Directory()
+    this.#following = directory
+    for (const node of this.#nodes.values()) {
+      directory.replace(undefined, node)
+      // Before the next one is taken: it may be another by then.
+      if (slices.spent) await slices.next()
+    }
+    this.#directory = directory
   }
 }
 

@@ -15,7 +15,7 @@ export interface Asked {
 }
 
 /** Gathers the facts that a query needs; what memory lacks is pushed on `missing`. */
-type Gather<Q, F> = (tenant: TenantSnapshot, query: Q, missing: EntityRef[], fills?: ReadonlySet<Fill>) => F
+export type Gather<Q, F> = (tenant: TenantSnapshot, query: Q, missing: EntityRef[], fills?: ReadonlySet<Fill>) => F
 
 export interface FactFinderOptions {
   readonly tenants: Tenants

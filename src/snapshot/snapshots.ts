@@ -8,9 +8,10 @@ import { within } from './deadline.ts'
 import { EntityCache } from './entity-cache.ts'
 import { type Asked, FactFinder, ofEach, ofEntity, ofRequest, ofRequests } from './fact-finder.ts'
 import { Slices } from './slices.ts'
-import type { ApiKey, Source } from './source.ts'
+import type { ApiKey, Source, StoredIds } from './source.ts'
 import type { TenantSnapshot } from './tenant-snapshot.ts'
 import { type Fault, type Mismatch, notReached, Tenants } from './tenants.ts'
+import { type Walk, Walks } from './walks.ts'
 
 export type { Fault, Mismatch } from './tenants.ts'
 
@@ -42,6 +43,7 @@ const APPLIED_MS = 10_000
 const BIG_APPLIED_MS = 60_000
 const IN_PLACE = 1000
 const MIN_REVISION_MS = 1000
+const LISTED_MS = 10_000
 const MIN_REVISION_WAITERS = 1000
 
 /** The tenants that a process has in memory. One per process. */
@@ -50,6 +52,9 @@ export class Snapshots {
   readonly #cache: EntityCache
   readonly #tenants: Tenants
   readonly #facts: FactFinder
+  readonly #walks: Walks
+  readonly #slices: Slices
+  readonly #source: Source
   readonly #keys: ApiKeyDirectory
   readonly #inPlace: number
   readonly #onError: (error: unknown) => void
@@ -81,6 +86,9 @@ export class Snapshots {
       onApiKey,
     })
     this.#facts = new FactFinder({ tenants: this.#tenants, maxStaleness, clock, slices })
+    this.#walks = new Walks({ tenants: this.#tenants.tenants, facts: this.#facts, slices })
+    this.#slices = slices
+    this.#source = source
     this.#keys = new ApiKeyDirectory(source, this.#tenants)
   }
 
@@ -153,6 +161,46 @@ export class Snapshots {
   /** The same for one entity alone: who calls, say. */
   withEntity<T>(id: string, ref: EntityRef, decide: (tenant: TenantSnapshot, facts: EntityFacts) => T): Waiting<T> {
     return this.#facts.with(id, ref, ofEntity, decide)
+  }
+
+  /**
+   * The same for work that is too long for one turn: it goes in slices, between which everybody else is served, all of it
+   * at one revision. `begin` may decline (undefined). Fails with `busy` where revisions come faster than it gets on.
+   */
+  walk<T>(
+    id: string,
+    request: Asked,
+    begin: (tenant: TenantSnapshot, facts: Facts) => Walk<T> | undefined,
+  ): Promise<T | undefined> {
+    return this.#walks.run(id, request, ofRequest, begin)
+  }
+
+  /** The same for one entity alone. */
+  walkFrom<T>(
+    id: string,
+    ref: EntityRef,
+    begin: (tenant: TenantSnapshot, facts: EntityFacts) => Walk<T> | undefined,
+  ): Promise<T | undefined> {
+    return this.#walks.run(id, ref, ofEntity, begin)
+  }
+
+  /** Has a tenant's `directory` made, where all its entities are in memory. Fails with `busy` where that takes long. */
+  async list(id: string): Promise<void> {
+    const tenant = await this.tenant(id)
+    if (tenant !== undefined && tenant.directory === undefined) {
+      await within(LISTED_MS, tenant.list(this.#slices), notListed)
+    }
+  }
+
+  /**
+   * The next stored entities of a type after one, in byte order, for a tenant that is not all in memory: asked of the
+   * database, and at a revision that memory has reached.
+   */
+  async idsOf(id: string, type: string, after: string, limit: number): Promise<StoredIds['ids']> {
+    const found = await this.#source.idsOf(id, type, after, limit)
+    if (found === undefined) return []
+    await this.#tenants.bringTo(id, found.revision, this.#clock() + MIN_REVISION_MS)
+    return found.ids
   }
 
   /**
@@ -252,6 +300,10 @@ export class Snapshots {
     const reached = await this.#tenants.tenant(id)
     if (reached === undefined || reached.revision < revision) throw notReached()
   }
+}
+
+function notListed(): Failure {
+  return new Failure('busy', 'what the tenant has is being listed, which is not finished yet', { retryAfter: 2 })
 }
 
 function unknownRevision(revision: number): Failure {

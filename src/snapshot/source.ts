@@ -24,6 +24,8 @@ export interface Source {
   entities(tenant: string): AsyncIterable<readonly StoredEntity[]>
   /** The entities, what they descend from and the assignments of all of these, at one revision. Absence is a node too. */
   loadEntities(tenant: string, refs: readonly EntityRef[]): Promise<LoadedEntities | undefined>
+  /** The ids of stored entities of a type, in byte order, after one: `limit` of them at most. */
+  idsOf(tenant: string, type: string, after: string, limit: number): Promise<StoredIds | undefined>
   /** Where the tenants stand now. A tenant that is gone is left out. */
   revisions(tenants: readonly string[]): Promise<readonly TenantRevision[]>
   /** What happened after `revision`: whole revisions, in order, of `limit` changes together at most. */
@@ -76,6 +78,10 @@ export interface LoadedIssuer {
 
 export interface LoadedEntities extends RevisionId {
   readonly nodes: readonly EntityNode[]
+}
+
+export interface StoredIds extends RevisionId {
+  readonly ids: readonly string[]
 }
 
 export interface ChangesAfter {

@@ -3,6 +3,7 @@ import { type EntityFacts, type EntityNode, gatherFacts, type Lookup, unknownEnt
 import type { EntityRef } from '../policy/model.ts'
 import type { PolicyIndex } from '../policy/policy-index.ts'
 import type { Fault, Quarantined } from '../policy/quarantine.ts'
+import type { Directory } from '../policy/search/directory.ts'
 import type { Draft } from './draft.ts'
 import type { EntityCache, TenantEntities, WholeTenant } from './entity-cache.ts'
 import { follow } from './entity-node.ts'
@@ -104,6 +105,19 @@ export class TenantSnapshot implements Filled {
   /** Whether all its entities are in memory, so that a decision never waits. */
   get held_whole(): boolean {
     return this.#whole !== undefined
+  }
+
+  /**
+   * Its entities the other way round; undefined where they are not listed yet, not all in memory, or just being changed by
+   * a big revision.
+   */
+  get directory(): Directory | undefined {
+    return this.#entities === this.#whole ? this.#whole?.directory : undefined
+  }
+
+  /** Lists its entities, where all of them are in memory: for `directory`. */
+  async list(slices: Slices): Promise<void> {
+    await this.#whole?.list(slices)
   }
 
   /** An entity as it is in memory; undefined where memory does not know. */

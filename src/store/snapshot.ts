@@ -12,6 +12,7 @@ import type {
   RevisionId,
   Source,
   StoredEntity,
+  StoredIds,
   TenantRevision,
 } from '../snapshot/source.ts'
 import type { TenantDatabase } from './database.ts'
@@ -34,6 +35,7 @@ export function snapshotSource(db: TenantDatabase): Source {
     fits: (tenant, room) => fits(db.of(tenant), tenant, room, paged),
     entities: (tenant) => readEntities(db.of(tenant), tenant, paged),
     loadEntities: (tenant, refs) => loadEntities(db.of(tenant), tenant, refs),
+    idsOf: (tenant, type, after, limit) => idsOf(db.of(tenant), tenant, type, after, limit),
     revisions: (tenants) => revisions(db, tenants),
     changesAfter: (tenant, revision, limit) => changesAfter(db.of(tenant), tenant, revision, limit),
     changesOf: (tenant, revision, place, policy) =>
@@ -90,6 +92,22 @@ async function loadEntities(
   const [first] = rows
   if (first === undefined) return undefined
   return { revision: first.revision, revision_id: first.revision_id, nodes: rows.map(entityNode) }
+}
+
+/** One statement, so that the ids and the revision are of one moment. */
+async function idsOf(
+  db: Kysely<Database>,
+  tenant: string,
+  type: string,
+  after: string,
+  limit: number,
+): Promise<StoredIds | undefined> {
+  const { rows } = await sql<StoredIds>`
+    select t.revision, t.revision_id, array(
+      select id from entities where tenant_id = ${tenant} and type = ${type} and id > ${after} order by id limit ${limit}
+    ) as ids
+    from tenants t where t.id = ${tenant}`.execute(db)
+  return rows[0]
 }
 
 async function revisions(db: Kysely<Database>, tenants: readonly string[]): Promise<TenantRevision[]> {

@@ -31,6 +31,15 @@ const CALLS: Readonly<Record<string, () => Promise<Call>>> = {
   authorizeBatch: async () => ({ path: '/v1/authorize/batch', body: QUESTION_IN_BATCH }),
   accessEvaluation: async () => ({ path: '/access/v1/evaluation', body: QUESTION }),
   accessEvaluations: async () => ({ path: '/access/v1/evaluations', body: QUESTION_IN_BATCH }),
+  accessSubjectSearch: async () => ({
+    path: '/access/v1/search/subject',
+    body: { ...QUESTION, subject: { type: 'user' } },
+  }),
+  accessResourceSearch: async () => ({
+    path: '/access/v1/search/resource',
+    body: { ...QUESTION, resource: { type: 'r' } },
+  }),
+  accessActionSearch: async () => ({ path: '/access/v1/search/action', body: QUESTION }),
   explain: async () => ({ path: '/v1/authorize/explain', body: QUESTION }),
   revoke: async () => ({ path: '/v1/authenticate/revoke', key: await accessToken() }),
   getType: async () => ({ path: await put('/v1/types/', {}) }),

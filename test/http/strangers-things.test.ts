@@ -162,6 +162,7 @@ async function told(route: string, ask: Ask, sent: Things): Promise<unknown> {
 const PER_CALL = new Set([
   'date',
   'x-request-id',
+  'x-decision-id',
   'etag',
   'verdict-revision',
   'content-length',
@@ -232,6 +233,21 @@ describe('a thing of another tenant answers as one that does not exist', () => {
       'a decision',
       'POST /v1/authorize',
       (id) => ({ subject: { type: 'user', id }, action: { name: 'x' }, resource: { type: id, id } }),
+    ],
+    [
+      'a search for subjects',
+      'POST /access/v1/search/subject',
+      (id) => ({ subject: { type: 'user' }, action: { name: 'x' }, resource: { type: id, id } }),
+    ],
+    [
+      'a search for resources',
+      'POST /access/v1/search/resource',
+      (id) => ({ subject: { type: 'user', id }, action: { name: 'x' }, resource: { type: id } }),
+    ],
+    [
+      'a search for actions',
+      'POST /access/v1/search/action',
+      (id) => ({ subject: { type: 'user', id }, resource: { type: id, id } }),
     ],
   ]
   test.each(documents)('named in a body: %s', async (_title, route, body) => {

@@ -149,6 +149,7 @@ export class FakeDatabase implements Source {
     fits: 0,
     entities: 0,
     loadEntities: 0,
+    idsOf: 0,
     revisions: 0,
     changesAfter: 0,
     changesOf: 0,
@@ -242,6 +243,18 @@ export class FakeDatabase implements Source {
       }
       for (const ref of refs) add(ref)
       return { revision: tenant.revision, revision_id: tenant.revision_id, nodes: [...nodes.values()] }
+    })
+  }
+
+  idsOf(id: string, type: string, after: string, limit: number) {
+    return this.#run('idsOf', () => {
+      const tenant = this.tenants.get(id)
+      if (tenant === undefined) return undefined
+      const ids = [...tenant.entities().values()]
+        .filter((node) => node.known && node.type === type && node.id > after)
+        .map((node) => node.id)
+        .sort()
+      return { revision: tenant.revision, revision_id: tenant.revision_id, ids: ids.slice(0, limit) }
     })
   }
 
