@@ -1,5 +1,6 @@
 import type { BundleDiff } from '../administration/bundle.ts'
 import { Failure } from '../failure.ts'
+import { presetFile } from '../serve/preset-files.ts'
 import { type BundleFiles, readBundleFiles } from './bundle-files.ts'
 import { askServer, type ServerOptions, urlOf } from './client.ts'
 import { diffText } from './diff-text.ts'
@@ -8,14 +9,15 @@ import { paintFor, printable } from './paint.ts'
 import { withProgress } from './progress.ts'
 
 export interface ApplyOptions extends ServerOptions {
+  readonly preset?: string
   readonly dryRun?: boolean
   readonly json?: boolean
   readonly reason?: string
 }
 
-/** Makes a running Verdict's tenant what the files declare, or says what that would change. */
-export async function apply(path: string, options: ApplyOptions, io: Io): Promise<number> {
-  const files = await readBundleFiles(path)
+/** Makes a running Verdict's tenant what the files, or a preset, declare, or says what that would change. */
+export async function apply(path: string | undefined, options: ApplyOptions, io: Io): Promise<number> {
+  const files = await readBundleFiles(await placeOf(path, options.preset))
   const body = JSON.stringify(files.bundle)
   const query = options.dryRun === true ? '?dry_run=true' : ''
   const headers = { 'content-type': 'application/json', ...reasonHeader(options.reason) }
@@ -39,6 +41,12 @@ export async function apply(path: string, options: ApplyOptions, io: Io): Promis
     io.stderr.write(`warning: ${printable(files.origin(pointer))}: ${printable(detail)}\n`)
   }
   return diff.dry_run && diff.added + diff.changed + diff.removed > 0 ? EXIT.differs : EXIT.ok
+}
+
+async function placeOf(path: string | undefined, preset: string | undefined): Promise<string> {
+  if (path !== undefined && preset === undefined) return path
+  if (path === undefined && preset !== undefined) return presetFile(preset)
+  throw new Failure('invalid_request', 'apply takes a path or --preset <name>, one of the two')
 }
 
 function reasonHeader(reason: string | undefined): Record<string, string> {

@@ -62,6 +62,9 @@ Examples:
   Dry run at revision 41, nothing written: 1 added, 1 changed, 0 removed, 12 unchanged.
   $ verdict apply policy/ --reason "editors, as agreed in June"
 
+  A policy that comes with Verdict (quickstart, task-runtime, workflow, plugin-platform, os-operations, plugin-web):
+    $ verdict apply --dry-run --preset workflow
+
   In a pipeline, fail when somebody has changed what is under version control:
     $ verdict apply --dry-run policy/`
 
@@ -160,7 +163,7 @@ Of a folder, all is taken that is named *.cases.yaml, .yml or .json, and every Y
 Exit status: 0 all cases passed, 1 one failed, a file could not be run, or there was no case.
 
 Examples:
-  $ verdict test presets
+  $ verdict test presets/quickstart.cases.yaml
   ok    presets/quickstart.cases.yaml  9 cases
 
   9 of 9 cases passed  (1 file, 12 ms)

@@ -145,12 +145,13 @@ function commands(io: Io, ended: (status: number) => void): Command {
 
   server(program.command('apply'))
     .description('make a tenant of a running Verdict what a bundle declares, and say what that changed')
-    .argument('<path>', 'a bundle (YAML or JSON), or a folder of them that make one')
+    .argument('[path]', 'a bundle (YAML or JSON), or a folder of them that make one')
+    .option('--preset <name>', 'a policy that comes with Verdict, instead of a path')
     .option('--dry-run', 'only say what would change')
     .option('--reason <text>', 'why; kept in the change log')
     .option('--json', 'print the answer of PUT /v1/bundle')
     .addHelpText('after', applyHelp)
-    .action(async (path: string, options: ApplyOptions) =>
+    .action(async (path: string | undefined, options: ApplyOptions) =>
       ended(await (await import('./apply.ts')).apply(path, options, io)),
     )
 

@@ -5,9 +5,7 @@ import type { Administration } from '../administration.ts'
 import { Failure } from '../failure.ts'
 import { parseYaml } from '../http/yaml.ts'
 import { BOOTSTRAP, DEFAULT } from '../store/bootstrap.ts'
-
-// The same distance from here in src/ and in dist/.
-const PRESETS = new URL('../../presets/', import.meta.url)
+import { presetFile } from './preset-files.ts'
 
 // A new tenant has no revision, or the one that gave it its admin key.
 const UNTOUCHED = 1
@@ -28,9 +26,10 @@ async function readPreset(name: string): Promise<ReadBundle> {
 
 async function textOf(name: string): Promise<string> {
   try {
-    return await readFile(new URL(`${name}.yaml`, PRESETS), 'utf8')
+    return await readFile(await presetFile(name), 'utf8')
   } catch (cause) {
-    throw new Failure('unsafe_configuration', `VERDICT_PRESET: there is no preset ${name}`, { cause })
+    if (!(cause instanceof Failure)) throw cause
+    throw new Failure('unsafe_configuration', `VERDICT_PRESET: ${cause.message}`, { cause })
   }
 }
 

@@ -46,7 +46,7 @@ async function broken(from: string, to: string): Promise<string> {
 }
 
 test('cases that pass are counted by file, and the status is 0', async () => {
-  const { status, stdout, stderr } = await verdict(['test', PRESETS])
+  const { status, stdout, stderr } = await verdict(['test', QUICKSTART_CASES])
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   expect(stdout).toMatch(
     /^ok {4}.*quickstart\.cases\.yaml {2}9 cases\n\n9 of 9 cases passed {2}\(1 file, [\d.]+ m?s\)\n$/,
@@ -195,7 +195,7 @@ test('a file in a folder that is named like cases and holds none is an error', a
 })
 
 test('--filter runs the cases with the text in their name, in capitals or not', async () => {
-  const { status, stdout } = await verdict(['test', PRESETS, '--filter', 'ARCHIVE'])
+  const { status, stdout } = await verdict(['test', QUICKSTART_CASES, '--filter', 'ARCHIVE'])
   expect(status).toBe(0)
   expect(stdout).toContain('2 of 2 cases passed')
 })
@@ -356,7 +356,7 @@ test('help teaches the format and every option', async () => {
     '--watch',
     '--coverage',
     '--filter <text>',
-    '$ verdict test presets',
+    '$ verdict test presets/quickstart.cases.yaml',
   ])
     expect(stdout).toContain(text)
 })
