@@ -76,7 +76,11 @@ test.each<readonly [string, () => Record<string, string>, RegExp]>([
   ],
   // Where there is no /proc, it can't be made either.
   ['a data directory in /proc', () => ({ VERDICT_DATA_DIR: '/proc/nope' }), /\/proc\/nope can't be used \(E[A-Z]+\)/],
-  ['a preset that is not there', () => ({ VERDICT_PRESET: 'nowhere' }), /there is no preset "nowhere": there are os-operations, /],
+  [
+    'a preset that is not there',
+    () => ({ VERDICT_PRESET: 'nowhere' }),
+    /there is no preset "nowhere": there are os-operations, /,
+  ],
 ])('%s is told in one line, with status 1', async (_title, given, message) => {
   const { status, stdout, stderr } = await verdict(['serve'], { env: { ...env, LOG_LEVEL: 'silent', ...given() } })
   expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
