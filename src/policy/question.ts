@@ -1,5 +1,5 @@
 import { AsResource } from './as-resource.ts'
-import { AsSubject, inForce, Moment, type Standing } from './as-subject.ts'
+import { AsSubject } from './as-subject.ts'
 import type { Budget } from './budget.ts'
 import type { Wanted } from './candidate.ts'
 import { Fault } from './cel-values.ts'
@@ -9,6 +9,7 @@ import { type EntityFacts, type Facts, isWithin, NO_PROPERTIES } from './entity-
 import type { Key } from './key.ts'
 import type { KeySet } from './key-set.ts'
 import type { AccessRequest, Properties } from './model.ts'
+import { inForce, Moment, type Standing } from './moment.ts'
 import type { PolicyIndex } from './policy-index.ts'
 import { effectiveProperties } from './properties.ts'
 import type { RoleNode } from './roles.ts'
@@ -146,12 +147,13 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
   }
 
   /** Roles that are held for this request, or could not be told: the scoped ones, then what is derived. */
-  #rolesBeside(scoped: readonly (RoleNode | string)[]): readonly Key[] {
+  #rolesBeside(scoped: readonly string[]): readonly Key[] {
     const reached: RoleNode[] = []
     const names: string[] = []
     const doubted: RoleNode[] = []
-    for (const role of scoped) {
-      if (typeof role === 'string') names.push(role)
+    for (const name of scoped) {
+      const role = this.#index.shared.roles.get(name)
+      if (role === undefined) names.push(name)
       else if (role.inDoubt) doubted.push(role)
       else this.#reach(role, reached)
     }
