@@ -2,7 +2,7 @@ import { AsResource } from './as-resource.ts'
 import { AsSubject } from './as-subject.ts'
 import type { Budget } from './budget.ts'
 import type { Wanted } from './candidate.ts'
-import { Fault } from './cel-values.ts'
+import { charge, Fault } from './cel-values.ts'
 import type { GivenAssignment } from './change.ts'
 import type { Condition } from './condition.ts'
 import { type EntityFacts, type Facts, isWithin, NO_PROPERTIES } from './entity-graph.ts'
@@ -138,7 +138,10 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
     if (this.#index.isInDoubt(type, properties !== undefined))
       throw new Fault(`the properties of ${type} cannot be told`)
     const precedence = this.#index.settings.attribute_precedence
-    return effectiveProperties(stored, properties, precedence, this.#index.protectedProperties(type))
+    const guarded = this.#index.protectedProperties(type)
+    return effectiveProperties(stored, properties, precedence, guarded, (members) =>
+      charge(this.#budget, members * STEPS_PER_MEMBER),
+    )
   }
 
   #namesOfRoles(): readonly string[] {
@@ -228,6 +231,9 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
     for (const any of this.#index.shared.roles.keys()) if (any !== undefined) erred.push(any)
   }
 }
+
+// Measured: some 200 ns to lay one over another, where there are thousands.
+const STEPS_PER_MEMBER = 3
 
 const NONE: readonly string[] = Object.freeze([])
 const NO_KEYS: readonly Key[] = Object.freeze([])
