@@ -87,10 +87,7 @@ export class HeldRoles {
   #hear(keys: ReadonlySet<Key>): void {
     const concerned = new Set<string>()
     for (const key of keys) {
-      if (!(key instanceof RoleNode)) continue
-      if (this.#assigned.has(key.name)) concerned.add(key.name)
-      // It may have other derived roles than before.
-      if (this.#reached.has(key)) this.#changed()
+      if (key instanceof RoleNode && this.#assigned.has(key.name)) concerned.add(key.name)
     }
     const isHeard = (role: RoleNode) => keys.has(role)
     for (const { reached } of this.#inheriting) {
