@@ -91,7 +91,7 @@ function callOf({ request }: Asked, lookup: Lookup, inherits: ReadonlyMap<string
   const resource = refOf(request.resource)
   const action = { type: 'Action', id: request.action.name }
   const above = [...facts.subject.ancestors, ...facts.resource.ancestors].map((ref) => entityOf(ref, lookup))
-  const roles = new Set(facts.subject.assignments.map(({ role }) => role))
+  const roles = new Set(facts.subject.given.flat().map(({ role }) => role))
   for (const role of roles) for (const other of inherits.get(role) ?? []) roles.add(other)
   return {
     principal,

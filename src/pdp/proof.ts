@@ -107,5 +107,5 @@ export function provenFacts(issuers: Registrations, facts: Facts, proof: Proof, 
       granted_by: { type: 'pdp:issuer', id: proof.issuer },
     }
   })
-  return { subject: { ...subject, assignments: [...subject.assignments, ...held] }, resource }
+  return { subject: { ...subject, given: [...subject.given, held] }, resource }
 }

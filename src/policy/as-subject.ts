@@ -1,171 +1,187 @@
 import type { GivenAssignment } from './change.ts'
-import type { EntityFacts } from './entity-graph.ts'
+import { type EntityFacts, isWithin } from './entity-graph.ts'
+import type { Holding } from './holding.ts'
 import type { Key } from './key.ts'
+import type { KeyNews } from './key-news.ts'
 import { KeySet } from './key-set.ts'
-import type { EntityRef } from './model.ts'
+import { inForce, Moment } from './moment.ts'
 import type { PolicyIndex } from './policy-index.ts'
-import type { RoleGraph, RoleNode } from './roles.ts'
-
-/** A role as it is assigned: what the index knows of it, or its name where no rule and no role names it. */
-type Assigned = RoleNode | string
+import { type RoleGraph, RoleNode } from './roles.ts'
+import { ScopedRoles } from './scoped-roles.ts'
 
 /**
  * What an entity is to an index when it asks: all that does not hang on the resource. It is kept with the entity's facts
- * until the index changes or one of its assignments begins or ends, so that 10,000 assignments are gone through once.
+ * until something changes in the index that concerns it, or one of its assignments begins or ends. What many assignments
+ * come to is a `Holding`, which its entity has in common with whoever is in it, and which follows changes by itself.
  */
 export class AsSubject {
   /** Itself, its ancestors and its roles, where rules name them, and "any". */
   readonly keys: KeySet
-  readonly #roles: readonly RoleNode[]
   readonly #of: EntityFacts
-  readonly #stamp: object
-  // None of its assignments begins or ends while it lasts.
+  readonly #news: KeyNews
+  #seen: number
+  // None of its few assignments begins or ends while it lasts.
   readonly #moment: Moment
-  #unnamed: string[] | undefined
-  // Assigned without a scope, and in doubt.
+  // Of the entities of its facts that have few assignments: their names, and what these come to.
+  readonly #assigned: string[] = []
+  readonly #roles: RoleNode[] = []
   #unsure: RoleNode[] | undefined
-  #scoped: Scoped | undefined
-  #names: readonly string[] | undefined
-  #derivable: readonly RoleNode[] | undefined
+  #scoped: ScopedRoles | undefined
+  // Of those that have many.
+  #holdings: readonly Holding[] = NO_HOLDINGS
+  #lists: readonly (readonly GivenAssignment[])[] = NO_HOLDINGS
+  #memo: Memo | undefined
 
   /** `at`: the number of a decision, by which the keys are told apart that have been met. */
   constructor(index: PolicyIndex, facts: EntityFacts, now: number, at: number) {
+    const { any, subjects, roles, news } = index.shared
+    const { marked } = index.rules.limits
     this.#of = facts
+    this.#news = news
+    this.#seen = news.count
     this.#moment = new Moment(now)
-    this.#stamp = index.stamp
-    const { any, subjects, roles } = index.shared
+    for (const list of facts.given) {
+      if (list.length > marked) this.#hold(index, list, now)
+      else for (const assignment of list) this.#take(assignment, roles, at)
+    }
     const keys: Key[] = [any]
     subjects.collect(facts, facts.ancestors, keys)
-    const held: RoleNode[] = []
-    for (const assignment of facts.assignments) {
-      if (inForce(assignment, this.#moment) !== 'in_force') continue
-      const role = roles.get(assignment.role)
-      if (assignment.within !== undefined) this.#scope(assignment.within, role ?? assignment.role)
-      else if (role === undefined) this.#unname(assignment.role)
-      else if (role.inDoubt) this.#doubt(role)
-      else if (role.inherits.length === 0) reach(role, at, held)
-      else for (const reached of roles.closure(role)) reach(reached, at, held)
-    }
-    for (const role of held) keys.push(role)
-    this.#roles = held
-    this.keys = new KeySet(keys, index.rules.limits.marked)
+    for (const role of this.#roles) keys.push(role)
+    const { hung } = index.rules
+    if (this.#holdings.length === 0) this.keys = new KeySet(keys, marked, hung)
+    else
+      this.keys = new KeySet(
+        keys,
+        marked,
+        hung,
+        this.#holdings.map(({ roles: { keys: many } }) => many),
+      )
   }
 
-  /** Whether it still says what the entity is to the index. */
+  /** Whether it still says what the entity is to the index; brings itself up to date, where that is all it takes. */
   holds(index: PolicyIndex, facts: EntityFacts, now: number): boolean {
-    return this.#stamp === index.stamp && this.#of === facts && this.#moment.lasts(now)
+    if (this.#of !== facts || this.#news !== index.shared.news || !this.#moment.lasts(now)) return false
+    if (this.#seen !== this.#news.count && !this.#catchUp()) return false
+    for (let at = 0; at < this.#holdings.length; at++) {
+      const holding = this.#holdings[at]
+      if (holding === undefined || holding.list !== this.#lists[at]) return false
+      holding.freshen(now)
+    }
+    return true
   }
 
   /** The names of its roles, in order. */
   get names(): readonly string[] {
-    this.#names ??= [...new Set([...this.#roles.map(({ name }) => name), ...(this.#unnamed ?? [])])].sort()
-    return this.#names
+    return this.#remembered.names
   }
 
   /** Derived roles that name one of its roles. */
   get derivable(): readonly RoleNode[] {
-    this.#derivable ??= [...new Set(this.#roles.flatMap(({ derives }) => [...derives]))]
-    return this.#derivable
+    return this.#remembered.derivable
   }
 
   /** Roles that it may hold, as they are in doubt: given, inherited by what it holds, or held by nobody knows whom. */
   doubted(roles: RoleGraph): readonly RoleNode[] {
     if (roles.doubted.size === 0) return NO_ROLES
-    const inherited = this.#roles.flatMap(({ inherits }) => inherits.filter(({ inDoubt }) => inDoubt))
     const anybodys = [...roles.doubted].filter(({ doubt }) => doubt?.holders === true)
-    return [...(this.#unsure ?? []), ...inherited, ...anybodys]
+    return [...this.#remembered.doubted, ...anybodys]
   }
 
-  /** Its roles for this resource alone. */
-  rolesWithin(resource: EntityFacts): readonly Assigned[] {
-    return this.#scoped === undefined ? NOTHING : this.#scoped.within(resource)
+  /** The names of its roles for this resource alone. */
+  rolesWithin(resource: EntityFacts): readonly string[] {
+    if (this.#scoped === undefined && this.#holdings.length === 0) return NOTHING
+    const names: string[] = []
+    this.#scoped?.collect(resource, names)
+    for (const { scoped } of this.#holdings) scoped.collect(resource, names)
+    return names
   }
 
-  #scope(within: EntityRef, role: Assigned): void {
-    this.#scoped ??= new Scoped()
-    this.#scoped.add(within, role)
+  get #remembered(): Memo {
+    const version = this.#holdings.reduce((sum, { roles }) => sum + roles.version, 0)
+    if (this.#memo?.version !== version) this.#memo = this.#remember(version)
+    return this.#memo
   }
 
-  #doubt(role: RoleNode): void {
-    this.#unsure ??= []
-    this.#unsure.push(role)
-  }
-
-  #unname(role: string): void {
-    this.#unnamed ??= []
-    this.#unnamed.push(role)
-  }
-}
-
-const NOTHING: readonly Assigned[] = Object.freeze([])
-const NO_ROLES: readonly RoleNode[] = Object.freeze([])
-
-function reach(role: RoleNode, at: number, held: RoleNode[]): void {
-  if (role.heldAt === at) return
-  role.heldAt = at
-  held.push(role)
-}
-
-/** Roles that hold for a resource and what is in it. */
-class Scoped {
-  readonly #byType = new Map<string, Map<string, Assigned[]>>()
-
-  add({ type, id }: EntityRef, role: Assigned): void {
-    const ofType = this.#byType.get(type) ?? new Map<string, Assigned[]>()
-    this.#byType.set(type, ofType)
-    const roles = ofType.get(id)
-    if (roles === undefined) ofType.set(id, [role])
-    else roles.push(role)
-  }
-
-  within(resource: EntityFacts): readonly Assigned[] {
-    const roles: Assigned[] = []
-    for (const { type, id } of [resource, ...resource.ancestors]) {
-      const there = this.#byType.get(type)?.get(id)
-      if (there !== undefined) for (const role of there) roles.push(role)
+  #remember(version: number): Memo {
+    const held = this.#holdings.map(({ roles }) => roles)
+    const own = [...this.#roles.map(({ name }) => name), ...this.#assigned.filter((name) => !this.#isRole(name))]
+    const [first, second] = held
+    const isAll = first !== undefined && second === undefined && own.length === 0
+    return {
+      version,
+      names: isAll ? first.names : [...new Set([...own, ...held.flatMap(({ names }) => names)])].sort(),
+      derivable: [...new Set([...this.#roles, ...held].flatMap((each) => [...derivedOf(each)]))],
+      doubted: [
+        ...(this.#unsure ?? []),
+        ...this.#roles.flatMap(({ inherits }) => inherits.filter(({ inDoubt }) => inDoubt)),
+        ...held.flatMap(({ doubted }) => doubted),
+      ],
     }
-    return roles
+  }
+
+  /** A name that is not one: nothing has it. */
+  #isRole(name: string): boolean {
+    return this.#roles.some((role) => role.name === name) || this.#unsure?.some((role) => role.name === name) === true
+  }
+
+  #hold(index: PolicyIndex, list: readonly GivenAssignment[], now: number): void {
+    this.#holdings = [...this.#holdings, index.holdings.of(list, now)]
+    this.#lists = [...this.#lists, list]
+  }
+
+  #take(assignment: GivenAssignment, roles: RoleGraph, at: number): void {
+    if (inForce(assignment, this.#moment) !== 'in_force') return
+    const { role: name, within } = assignment
+    if (within !== undefined) {
+      this.#scoped ??= new ScopedRoles()
+      this.#scoped.add(within, name)
+      return
+    }
+    this.#assigned.push(name)
+    const role = roles.get(name)
+    if (role === undefined) return
+    if (role.inDoubt) {
+      this.#unsure ??= []
+      this.#unsure.push(role)
+    } else if (role.inherits.length === 0) this.#reach(role, at)
+    else for (const reached of roles.closure(role)) this.#reach(reached, at)
+  }
+
+  #reach(role: RoleNode, at: number): void {
+    if (role.heldAt === at) return
+    role.heldAt = at
+    this.#roles.push(role)
+  }
+
+  /** Whether nothing that it is made of has changed since. */
+  #catchUp(): boolean {
+    const keys = this.#news.since(this.#seen)
+    if (keys === undefined || keys.length > WORTH_GOING_THROUGH || keys.some((key) => this.#concerns(key))) return false
+    this.#seen = this.#news.count
+    return true
+  }
+
+  #concerns(key: Key): boolean {
+    if (key instanceof RoleNode) return this.#assigned.includes(key.name) || this.#roles.includes(key)
+    return key.kind === 'subject' && isWithin(this.#of, { type: key.type, id: key.text })
   }
 }
 
-export type Standing = 'in_force' | 'built_in' | 'not_yet' | 'expired'
-
-/** A time, in ms, and `[from, until)`: how long what is told of instants by it stays true. */
-export class Moment {
-  readonly now: number
-  from = Number.NEGATIVE_INFINITY
-  until = Number.POSITIVE_INFINITY
-
-  constructor(now: number) {
-    this.now = now
-  }
-
-  lasts(now: number): boolean {
-    return this.from <= now && now < this.until
-  }
-
-  // An instant that cannot be read (NaN) has not come and will not come.
-
-  hasCome(text: string): boolean {
-    return this.#noted(Date.parse(text)) <= this.now
-  }
-
-  isToCome(text: string): boolean {
-    return this.#noted(Date.parse(text)) > this.now
-  }
-
-  #noted(instant: number): number {
-    if (instant > this.now) this.until = Math.min(this.until, instant)
-    else if (instant <= this.now) this.from = Math.max(this.from, instant)
-    return instant
-  }
+/** What few ask for, as of the versions of the holdings together. */
+interface Memo {
+  readonly version: number
+  readonly names: readonly string[]
+  readonly derivable: readonly RoleNode[]
+  readonly doubted: readonly RoleNode[]
 }
 
-/** Whether an assignment counts at this moment, and if not, why. */
-export function inForce({ role, valid_from, valid_until }: GivenAssignment, moment: Moment): Standing {
-  // Verdict's own roles count for its own guard, never for a decision about a tenant's resources.
-  if (role.startsWith('pdp:')) return 'built_in'
-  if (typeof valid_from === 'string' && !moment.hasCome(valid_from)) return 'not_yet'
-  if (typeof valid_until === 'string' && !moment.isToCome(valid_until)) return 'expired'
-  return 'in_force'
+// To make it anew takes about as long.
+const WORTH_GOING_THROUGH = 64
+
+const NOTHING: readonly string[] = Object.freeze([])
+const NO_ROLES: readonly RoleNode[] = Object.freeze([])
+const NO_HOLDINGS: readonly never[] = Object.freeze([])
+
+function derivedOf(from: RoleNode | Holding['roles']): Iterable<RoleNode> {
+  return from instanceof RoleNode ? from.derives : from.derivable
 }

@@ -52,7 +52,9 @@ function bySubject(list: readonly Filed[]): BySubject {
 }
 
 function collectFrom(rules: BySubject, wanted: Wanted, into: CompiledRule[]): void {
-  for (const key of wanted.subject.among(rules)) foundOf(rules, key, wanted, into)
+  const { few, many } = wanted.subject
+  for (const key of few) foundOf(rules, key, wanted, into)
+  for (const keys of many) for (const key of keys.among(rules)) foundOf(rules, key, wanted, into)
   for (const key of wanted.besides) foundOf(rules, key, wanted, into)
 }
 

@@ -1,5 +1,5 @@
-/** What one HTTP request may spend on conditions, in steps of about 50 ns: about 20 ms. */
-export const STEPS_PER_REQUEST = 400_000
+/** What one HTTP request may spend on conditions, in steps of 10 to 65 ns: at most about 20 ms. */
+export const STEPS_PER_REQUEST = 300_000
 
 /**
  * Steps left for the conditions of one HTTP request: all items of a batch draw on one budget. Once it is spent it

@@ -155,7 +155,7 @@ export function isAboutVerdict({ resource, action }: AccessRequest): boolean {
 
 /** The facts with these built-in roles, as the policy `pdp` sees them. */
 export function holdingBuiltIn({ subject, resource }: Facts, roles: readonly string[]): Facts {
-  return { subject: { ...subject, assignments: roles.map((role) => held(subject, role)) }, resource }
+  return { subject: { ...subject, given: [roles.map((role) => held(subject, role))] }, resource }
 }
 
 /** Facts of an entity of which nothing is known but its name. */
@@ -168,7 +168,7 @@ export function bareEntity({ type, id }: EntityRef): EntityFacts {
     properties: NO_PROPERTIES,
     disabled: false,
     ancestors: [],
-    assignments: [],
+    given: [],
     asSubject: undefined,
     asResource: undefined,
   }

@@ -80,7 +80,16 @@ const NUMERALS = new Set(['duration', 'int', 'uint', 'double', 'timestamp'])
 const SEARCHES = new Set(['contains', 'indexOf', 'lastIndexOf', 'split'])
 
 /** What a call costs beside the size of its operands, in steps: measured. */
-const STEPS_PER_CALL: Readonly<Record<string, number>> = { string: 8, int: 5, double: 5, uint: 5, join: 5, type: 3 }
+const STEPS_PER_CALL: Readonly<Record<string, number>> = {
+  string: 14,
+  level: 6,
+  duration: 6,
+  int: 5,
+  double: 5,
+  uint: 5,
+  join: 5,
+  type: 4,
+}
 /** For each character of the first operand; of a list, for each item as well. */
 const STEPS_PER_CHARACTER: Readonly<Record<string, number>> = {
   duration: 3,

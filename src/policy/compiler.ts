@@ -5,6 +5,7 @@ import { EntityKeys } from './entity-keys.ts'
 import { IdKeys } from './id-keys.ts'
 import { Interned } from './interned.ts'
 import { Key } from './key.ts'
+import { KeyNews } from './key-news.ts'
 import type { EntityRef, Permission, ResourceSelector, Role, Rule, SubjectSelector } from './model.ts'
 import { actionPattern, idPattern, isAnyId, type Pattern } from './pattern.ts'
 import { RoleGraph, RoleNode } from './roles.ts'
@@ -35,12 +36,14 @@ const ANY_RESOURCE: readonly ResourceSelector[] = [{ type: '*' }]
  * everything and its condition always errs, so that as an allow it never applies, and as a deny it does.
  */
 export class Compiler {
+  /** Keys that came, went or mean something else. */
+  readonly news = new KeyNews()
   readonly any = new Key('any', '', '', 0)
   readonly subjects = new EntityKeys('subject')
   readonly ancestors = new EntityKeys('ancestor')
   /** By type of resource. */
   readonly ids = new Map<string, IdKeys>()
-  readonly roles = new RoleGraph()
+  readonly roles = new RoleGraph(this.news)
   readonly conditions = new Conditions()
   readonly #anybody: readonly Key[] = [this.any]
   readonly #actions = new Interned<readonly Pattern[]>()
@@ -114,18 +117,30 @@ export class Compiler {
 
   #subject(selector: SubjectSelector): readonly Key[] {
     if ('role' in selector) return this.roles.take(selector.role).itself
-    return 'any' in selector ? this.#anybody : [this.subjects.take(selector)]
+    return 'any' in selector ? this.#anybody : [this.#taken(this.subjects.take(selector))]
+  }
+
+  #taken(key: Key): Key {
+    if (key.users === 1) this.news.tell(key)
+    return key
+  }
+
+  #released(key: Key): void {
+    if (key.users === 0) this.news.tell(key)
   }
 
   #releaseSubject(key: Key): void {
     if (key instanceof RoleNode) this.roles.release(key)
-    else if (key !== this.any) this.subjects.release(key)
+    else if (key !== this.any) {
+      this.subjects.release(key)
+      this.#released(key)
+    }
   }
 
   #place({ type, id, within }: ResourceSelector): readonly Place[] {
     if (id === undefined && within === undefined) return this.#types.take(type, wholeType)
     const pattern = id === undefined ? undefined : idPattern(id)
-    const ancestor = within === undefined ? undefined : this.ancestors.take(within)
+    const ancestor = within === undefined ? undefined : this.#taken(this.ancestors.take(within))
     const idKey = pattern === undefined || isAnyId(pattern) ? undefined : this.#takeId(type, pattern)
     const foundBy = rarer(idKey, ancestor)
     const isCompared = !saysAll(foundBy, pattern, idKey, ancestor)
@@ -135,16 +150,21 @@ export class Compiler {
   #takeId(type: string, pattern: Pattern): Key | undefined {
     const ofType = this.ids.get(type) ?? new IdKeys(type)
     const key = ofType.take(pattern)
-    if (key !== undefined) this.ids.set(type, ofType)
-    return key
+    if (key === undefined) return undefined
+    this.ids.set(type, ofType)
+    return this.#taken(key)
   }
 
   #releasePlace({ type, id, within, idKey }: Place): void {
     if (id === undefined && within === undefined) this.#types.release(type)
-    if (within !== undefined) this.ancestors.release(within)
+    if (within !== undefined) {
+      this.ancestors.release(within)
+      this.#released(within)
+    }
     if (idKey === undefined) return
     const ofType = this.ids.get(type)
     ofType?.release(idKey)
+    this.#released(idKey)
     if (ofType?.isEmpty) this.ids.delete(type)
   }
 }

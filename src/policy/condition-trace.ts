@@ -19,16 +19,38 @@ export type TraceCondition = (text: string, scope: Scope) => ConditionTrace
 
 /** Traces conditions, each text and scope once. Runs on a budget of its own: it takes nothing from a decision. */
 export function conditionTracer(budget: Budget, show: Show): TraceCondition {
-  const traced = new Map<Scope, Map<string, ConditionTrace>>()
+  const traced = new Map<Scope, Traced>()
   return (text, scope) => {
-    const known = traced.get(scope)?.get(text)
+    let of = traced.get(scope)
+    if (of === undefined) {
+      of = { conditions: new Map(), values: new Map() }
+      traced.set(scope, of)
+    }
+    const known = of.conditions.get(text)
     if (known !== undefined) return known
-    const made = trace(text, scope, budget, show)
-    const ofScope = traced.get(scope)
-    if (ofScope === undefined) traced.set(scope, new Map([[text, made]]))
-    else ofScope.set(text, made)
+    const made = trace(text, { scope, show, values: of.values }, budget)
+    of.conditions.set(text, made)
     return made
   }
+}
+
+interface Traced {
+  readonly conditions: Map<string, ConditionTrace>
+  readonly values: SeenValues
+}
+
+/** By their paths: to write down a large one takes long, and a thousand conditions may read it. */
+type SeenValues = Map<string, Seen>
+
+interface Seen {
+  readonly value: SeenValue
+  readonly altered: boolean
+}
+
+interface View {
+  readonly scope: Scope
+  readonly show: Show
+  readonly values: SeenValues
 }
 
 /** The trace as the decision saw it: where the two differ, one of them had spent its budget. */
@@ -43,13 +65,13 @@ export function outcomeOf(holds: boolean | undefined): PartOutcome {
   return holds ? 'holds' : 'fails'
 }
 
-function trace(text: string, scope: Scope, budget: Budget, show: Show): ConditionTrace {
+function trace(text: string, view: View, budget: Budget): ConditionTrace {
   budget.left -= STEPS_TO_COMPILE + text.length
   const compiled = budget.spent ? { tree: undefined, fault: faultOf(SPENT, text) } : compiledTree(text)
   if (compiled.tree === undefined) return { outcome: 'errs', text, values: [], error: compiled.fault }
   const watch = new Watch(compiled.tree.nodes)
-  const { outcome, error } = runOn(compiled.tree.run, watch, text, scope, budget)
-  const seen = watch.paths().map((path) => seenValue(path, scope, show))
+  const { outcome, error } = runOn(compiled.tree.run, watch, text, view.scope, budget)
+  const seen = watch.paths().map((path) => seenAt(path, view))
   const values = seen.map(({ value }) => value)
   if (error === undefined) return { outcome, text, values }
   // What went wrong may repeat a value.
@@ -194,7 +216,16 @@ function boundName(node: CelNode): string | undefined {
 
 const LONGEST = 1000
 
-function seenValue(path: readonly string[], scope: Scope, show: Show): { value: SeenValue; altered: boolean } {
+function seenAt(path: readonly string[], { scope, show, values }: View): Seen {
+  const name = JSON.stringify(path)
+  const known = values.get(name)
+  if (known !== undefined) return known
+  const seen = seenValue(path, scope, show)
+  values.set(name, seen)
+  return seen
+}
+
+function seenValue(path: readonly string[], scope: Scope, show: Show): Seen {
   const shown = { path: pathText(path) }
   const found = lookUp(path, scope)
   if (found === 'unknown') return { value: { ...shown, unknown: true }, altered: false }
@@ -213,7 +244,7 @@ function lookUp(path: readonly string[], scope: Scope): { readonly value: unknow
   for (const key of path) {
     try {
       // The views of a scope have getters; what lies below is JSON.
-      value = isRecord(value) ? member(value, key) : view(value, key)
+      value = isRecord(value) ? member(value, key) : fieldOf(value, key)
     } catch {
       return 'unknown'
     }
@@ -222,7 +253,7 @@ function lookUp(path: readonly string[], scope: Scope): { readonly value: unknow
   return { value }
 }
 
-function view(value: unknown, key: string): unknown {
+function fieldOf(value: unknown, key: string): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
   return key in value ? Reflect.get(value, key) : undefined
 }

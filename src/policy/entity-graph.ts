@@ -17,7 +17,7 @@ export interface EntityNode {
 /** `undefined`: not in memory, so that it is not known whether it is stored. */
 export type Lookup = (type: string, id: string) => EntityNode | undefined
 
-/** An entity with all its ancestors (each once, itself left out), and the assignments of itself and of them. */
+/** An entity with all its ancestors (each once, itself left out), and what is assigned to itself and to them. */
 export interface EntityFacts {
   readonly type: string
   readonly id: string
@@ -25,7 +25,8 @@ export interface EntityFacts {
   readonly properties: Properties
   readonly disabled: boolean
   readonly ancestors: readonly EntityRef[]
-  readonly assignments: readonly GivenAssignment[]
+  /** The assignments of each of them that has any: as they are in memory, so that the many of a group are there once. */
+  readonly given: readonly (readonly GivenAssignment[])[]
   /** What an index made of them: no facts, but kept with them, since to make it again costs more than to decide. */
   asSubject: AsSubject | undefined
   asResource: AsResource | undefined
@@ -48,17 +49,22 @@ export function unknownEntity(type: string, id: string): EntityNode {
 
 /**
  * Gathers an entity's facts from memory. What is not in memory is pushed on `missing`: the facts are then worth
- * nothing until it has been loaded. A cycle of parents ends where it closes; time follows the number of edges.
+ * nothing until it has been loaded. A cycle of parents ends where it closes; time follows the number of edges. The
+ * ancestors' nodes are pushed on `above`.
  */
-export function gatherFacts(lookup: Lookup, ref: EntityRef, missing: EntityRef[]): EntityFacts {
+export function gatherFacts(
+  lookup: Lookup,
+  ref: EntityRef,
+  missing: EntityRef[],
+  above: EntityNode[] = [],
+): EntityFacts {
   const node = lookup(ref.type, ref.id)
   if (node === undefined) {
     missing.push({ type: ref.type, id: ref.id })
     return factsOf(unknownEntity(ref.type, ref.id), NONE, NONE)
   }
-  if (node.parents.length === 0) return factsOf(node, NONE, node.assignments)
+  if (node.parents.length === 0) return factsOf(node, NONE, node.assignments.length === 0 ? NONE : [node.assignments])
   const ancestors: EntityRef[] = []
-  const assignments = [...node.assignments]
   const seen = new References()
   seen.add(node)
   addNew(node.parents, seen, ancestors)
@@ -69,19 +75,20 @@ export function gatherFacts(lookup: Lookup, ref: EntityRef, missing: EntityRef[]
       missing.push(ancestor)
       continue
     }
-    for (const assignment of found.assignments) assignments.push(assignment)
+    above.push(found)
     addNew(found.parents, seen, ancestors)
   }
-  return factsOf(node, ancestors, assignments)
+  const lists = [node, ...above].map(({ assignments }) => assignments).filter(({ length }) => length > 0)
+  return factsOf(node, ancestors, lists)
 }
 
 function factsOf(
   node: EntityNode,
   ancestors: readonly EntityRef[],
-  assignments: readonly GivenAssignment[],
+  given: readonly (readonly GivenAssignment[])[],
 ): EntityFacts {
   const { type, id, known, properties, disabled } = node
-  return { type, id, known, properties, disabled, ancestors, assignments, asSubject: undefined, asResource: undefined }
+  return { type, id, known, properties, disabled, ancestors, given, asSubject: undefined, asResource: undefined }
 }
 
 function addNew(refs: readonly EntityRef[], seen: References, into: EntityRef[]): void {

@@ -108,6 +108,13 @@ class LiteralKey extends Key {
   }
 }
 
+/** Whether an id holds what the key stands for. */
+export function isIn(key: Key, id: string): boolean {
+  if (!(key instanceof LiteralKey)) return key.text === id
+  if (key.part === 'middle') return id.includes(key.text)
+  return key.part === 'start' ? id.startsWith(key.text) : id.endsWith(key.text)
+}
+
 /**
  * Texts that others begin (or end) with. A trie of a million would be a visit to memory for each letter; here a text is
  * hashed once, letter by letter, and the hash so far is looked up at each length that occurs (see `Lengths`).

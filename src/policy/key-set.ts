@@ -1,61 +1,39 @@
-import type { BySubject } from './bucket.ts'
-import type { Site } from './candidate.ts'
 import type { Key } from './key.ts'
+import type { KeyNews } from './key-news.ts'
+import { ManyKeys } from './many-keys.ts'
 
-// Of places that were asked about; forgotten all at once.
-const REMEMBERED = 1000
+const NONE: readonly never[] = Object.freeze([])
 
 /**
  * Keys that hold together, whenever an entity is asked about. Few are simply gone through and marked by each decision. Of
- * many (10,000 roles, 100 groups) a decision looks only at those by which there is anything to find where it looks:
- * which they are is found out once, and kept.
+ * many (10,000 roles, 100 groups) a decision looks only at those by which there is anything to find where it looks.
  */
 export class KeySet {
-  /** Each once. */
-  readonly all: readonly Key[]
-  readonly #isLarge: boolean
-  #members: ReadonlySet<Key> | undefined
-  #atSites: Map<readonly Site[], readonly Key[]> | undefined
-  #inMaps: Map<BySubject, readonly Key[]> | undefined
+  readonly few: readonly Key[]
+  readonly many: readonly ManyKeys[]
 
-  /** `few`: how many are marked. */
-  constructor(keys: readonly Key[], few: number) {
-    this.all = keys
-    this.#isLarge = keys.length > few
+  /**
+   * `most`: how many are marked. `hung` is told of each key by which something else is found than before. `others` hold
+   * beside `keys`; a key may be in more than one of these.
+   */
+  constructor(keys: readonly Key[], most: number, hung: KeyNews, others: readonly ManyKeys[] = NONE) {
+    const areMany = keys.length > most
+    this.few = areMany ? NONE : keys
+    this.many = areMany ? [new ManyKeys(keys, hung), ...others] : others
+  }
+
+  get all(): readonly Key[] {
+    return this.many.length === 0 ? this.few : [...this.few, ...this.many.flatMap((keys) => [...keys.all])]
   }
 
   /** Marks the keys with the number of a decision, where they are few. */
   mark(at: number): void {
-    if (!this.#isLarge) for (const key of this.all) key.heldAt = at
+    for (const key of this.few) key.heldAt = at
   }
 
   /** Where they are many: they are not marked. */
   has(key: Key): boolean {
-    if (!this.#isLarge) return false
-    this.#members ??= new Set(this.all)
-    return this.#members.has(key)
+    for (const keys of this.many) if (keys.has(key)) return true
+    return false
   }
-
-  /** Those by which some rule at these sites is found, or more. */
-  at(sites: readonly Site[]): readonly Key[] {
-    if (!this.#isLarge) return this.all
-    this.#atSites ??= new Map()
-    return remembered(this.#atSites, sites, () => this.all.filter((key) => key.isAt(sites)))
-  }
-
-  /** Those for which the map has rules, or more. */
-  among(map: BySubject): readonly Key[] {
-    if (!this.#isLarge) return this.all
-    this.#inMaps ??= new Map()
-    return remembered(this.#inMaps, map, () => this.all.filter((key) => map.get(key) !== undefined))
-  }
-}
-
-function remembered<K>(map: Map<K, readonly Key[]>, key: K, find: () => readonly Key[]): readonly Key[] {
-  const known = map.get(key)
-  if (known !== undefined) return known
-  if (map.size >= REMEMBERED) map.clear()
-  const keys = find()
-  map.set(key, keys)
-  return keys
 }

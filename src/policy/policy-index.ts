@@ -2,6 +2,7 @@ import type { PolicyChange } from './change.ts'
 import { CompiledPolicy, type CompiledRule } from './compiled-rule.ts'
 import { Compiler } from './compiler.ts'
 import { alwaysErrs, type Condition, compileCondition, isFault } from './condition.ts'
+import { Holdings } from './holdings.ts'
 import type { Key } from './key.ts'
 import { DEFAULT_SETTINGS, type EntityType, type Policy, type Role, type Rule, type Settings } from './model.ts'
 import { type PropertyCheck, propertyCheck } from './property-check.ts'
@@ -31,7 +32,6 @@ export class PolicyIndex {
   readonly #doubtfulTypes = new Set<string>()
   #precedenceInDoubt = false
   #decisions = 0
-  #stamp: object = {}
 
   /** What is stored and is not what it should be. */
   readonly quarantine = new Quarantine()
@@ -39,15 +39,12 @@ export class PolicyIndex {
   readonly shared = new Compiler()
   readonly vague = new VagueRules()
   readonly rules: RuleIndex
+  readonly holdings: Holdings
 
   /** `makeRules` is for tests, which show that they would find a broken index. */
   constructor(makeRules = (any: Key): RuleIndex => new RuleIndex(any)) {
     this.rules = makeRules(this.shared.any)
-  }
-
-  /** Another object after each change of rules or roles: what was made of the index is told by it to be old. */
-  get stamp(): object {
-    return this.#stamp
+    this.holdings = new Holdings(this.shared.roles, this.shared.news, this.rules.hung)
   }
 
   get settings(): Required<Settings> {
@@ -158,30 +155,42 @@ export class PolicyIndex {
     this.#tidy(policy)
   }
 
+  // What is there is taken out only when what comes is in: what both name stays, and nobody who was told of it before
+  // has to look again. Nor is a condition compiled twice.
+
   #putRole(name: string, stored: Role | null): void {
-    this.#stamp = {}
     const old = this.#roles.get(name)
-    if (old !== undefined) this.#dropRole(name, old)
-    if (stored === null) return
+    if (stored === null) {
+      if (old !== undefined) this.#dropRole(name, old)
+      return
+    }
     const { document: role, fault, doubt } = soundRole(name, stored)
+    const node = this.shared.roles.take(name)
     const text = role.derived?.condition
     const condition = text === undefined ? undefined : this.shared.conditions.take(text)
+    const { permissions, fault: permissionFault } = this.#filePermissions(role)
+    if (old !== undefined) this.#dropRole(name, old)
     this.shared.roles.define(role, text === undefined ? undefined : (condition ?? alwaysErrs(text)), doubt)
+    this.shared.roles.release(node)
+    this.#roles.set(name, { permissions, condition })
+    const isUncompiled = text !== undefined && condition === undefined
+    const derived = isUncompiled ? `/derived${conditionFault(text)}` : undefined
+    this.quarantine.set('role', name, fault ?? derived ?? permissionFault)
+  }
+
+  #filePermissions(role: Role): { readonly permissions: CompiledRule[]; readonly fault: string | undefined } {
     const policy = this.#policy('roles')
-    let permissionFault: string | undefined
+    let fault: string | undefined
     const permissions = (role.permissions ?? []).map((each, place) => {
       const sound = soundPermission(each)
       const compiled = this.#file(
         this.shared.permission(sound.document, role, place, policy, sound.fault === undefined),
       )
-      if (compiled.quarantined) permissionFault ??= `/permissions/${place}${faultOfCompiled(compiled, sound.fault)}`
+      if (compiled.quarantined) fault ??= `/permissions/${place}${faultOfCompiled(compiled, sound.fault)}`
       return compiled
     })
     this.#tidy(policy)
-    this.#roles.set(name, { permissions, condition })
-    const isUncompiled = text !== undefined && condition === undefined
-    const derived = isUncompiled ? `/derived${conditionFault(text)}` : undefined
-    this.quarantine.set('role', name, fault ?? derived ?? permissionFault)
+    return { permissions, fault }
   }
 
   #dropRole(name: string, { permissions, condition }: CompiledRole): void {
@@ -193,19 +202,21 @@ export class PolicyIndex {
   }
 
   #putRule(name: string, stored: Rule | null): void {
-    this.#stamp = {}
     const old = this.#rules.get(name)
+    const sound = stored === null ? undefined : soundRule(name, stored)
+    const made = sound === undefined || sound.document.enabled === false ? undefined : this.#makeRule(sound)
     if (old !== undefined) {
       this.#rules.delete(name)
       this.#unfile(old)
       if (old.quarantined) this.quarantine.set('rule', name, undefined)
     }
-    if (stored === null) return
-    const { document: rule, fault } = soundRule(name, stored)
-    if (rule.enabled === false) return
-    const compiled = this.shared.rule(rule, this.#policy(rule.policy ?? 'default'), fault === undefined)
-    this.#rules.set(name, this.#file(compiled))
-    if (compiled.quarantined) this.quarantine.set('rule', name, faultOfCompiled(compiled, fault))
+    if (made === undefined) return
+    this.#rules.set(name, made)
+    if (made.quarantined) this.quarantine.set('rule', name, faultOfCompiled(made, sound?.fault))
+  }
+
+  #makeRule({ document: rule, fault }: ReturnType<typeof soundRule>): CompiledRule {
+    return this.#file(this.shared.rule(rule, this.#policy(rule.policy ?? 'default'), fault === undefined))
   }
 
   #file(rule: CompiledRule): CompiledRule {

@@ -1,14 +1,15 @@
 import { AsResource } from './as-resource.ts'
-import { AsSubject, inForce, Moment, type Standing } from './as-subject.ts'
+import { AsSubject } from './as-subject.ts'
 import type { Budget } from './budget.ts'
 import type { Wanted } from './candidate.ts'
-import { Fault } from './cel-values.ts'
+import { charge, Fault } from './cel-values.ts'
 import type { GivenAssignment } from './change.ts'
 import type { Condition } from './condition.ts'
 import { type EntityFacts, type Facts, isWithin, NO_PROPERTIES } from './entity-graph.ts'
 import type { Key } from './key.ts'
 import type { KeySet } from './key-set.ts'
 import type { AccessRequest, Properties } from './model.ts'
+import { inForce, Moment, type Standing } from './moment.ts'
 import type { PolicyIndex } from './policy-index.ts'
 import { effectiveProperties } from './properties.ts'
 import type { RoleNode } from './roles.ts'
@@ -137,7 +138,10 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
     if (this.#index.isInDoubt(type, properties !== undefined))
       throw new Fault(`the properties of ${type} cannot be told`)
     const precedence = this.#index.settings.attribute_precedence
-    return effectiveProperties(stored, properties, precedence, this.#index.protectedProperties(type))
+    const guarded = this.#index.protectedProperties(type)
+    return effectiveProperties(stored, properties, precedence, guarded, (members) =>
+      charge(this.#budget, members * STEPS_PER_MEMBER),
+    )
   }
 
   #namesOfRoles(): readonly string[] {
@@ -146,12 +150,13 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
   }
 
   /** Roles that are held for this request, or could not be told: the scoped ones, then what is derived. */
-  #rolesBeside(scoped: readonly (RoleNode | string)[]): readonly Key[] {
+  #rolesBeside(scoped: readonly string[]): readonly Key[] {
     const reached: RoleNode[] = []
     const names: string[] = []
     const doubted: RoleNode[] = []
-    for (const role of scoped) {
-      if (typeof role === 'string') names.push(role)
+    for (const name of scoped) {
+      const role = this.#index.shared.roles.get(name)
+      if (role === undefined) names.push(name)
       else if (role.inDoubt) doubted.push(role)
       else this.#reach(role, reached)
     }
@@ -226,6 +231,9 @@ export class Question implements Wanted, SubjectSource, ResourceSource {
     for (const any of this.#index.shared.roles.keys()) if (any !== undefined) erred.push(any)
   }
 }
+
+// Measured: some 200 ns to lay one over another, where there are thousands.
+const STEPS_PER_MEMBER = 3
 
 const NONE: readonly string[] = Object.freeze([])
 const NO_KEYS: readonly Key[] = Object.freeze([])

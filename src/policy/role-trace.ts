@@ -27,7 +27,7 @@ export function traceRoles(
   const walk = new Walk(index, question, trace)
   const paths = pathsFrom(subject, lookup)
   const missed: MissedRole[] = []
-  for (const assignment of subject.assignments) {
+  for (const assignment of subject.given.flat()) {
     const standing = standingOf(assignment, resource, question.now)
     if (standing === 'in_force') walk.assign(assignment.role, givenBy(assignment, paths))
     else if (standing !== 'built_in') {

@@ -1,5 +1,6 @@
 import type { Condition } from './condition.ts'
 import { Key } from './key.ts'
+import type { KeyNews } from './key-news.ts'
 import { KeyTable } from './key-table.ts'
 import type { Role } from './model.ts'
 import type { RoleDoubt } from './soundness.ts'
@@ -60,11 +61,17 @@ const NO_ROLES: readonly RoleNode[] = Object.freeze([])
 /** The roles of a tenant and how they inherit. A cycle is refused when it is written; here it puts its roles in doubt. */
 export class RoleGraph {
   readonly #nodes = new KeyTable<RoleNode>()
+  readonly #news: KeyNews
   #version = 1
   /** How many roles are derived. */
   derived = 0
   /** The roles that are in doubt. */
   readonly doubted = new Set<RoleNode>()
+
+  /** `news` is told of roles that come, go or mean something else. */
+  constructor(news: KeyNews) {
+    this.#news = news
+  }
 
   /** Whether decisions look for roles beside those that are assigned. */
   get areLookedFor(): boolean {
@@ -93,20 +100,23 @@ export class RoleGraph {
 
   take(name: string): RoleNode {
     const node = this.#nodes.take(name, (hash) => new RoleNode(name, hash))
-    node.users++
+    if (++node.users === 1) this.#news.tell(node)
     return node
   }
 
   release(node: RoleNode): void {
-    if (--node.users === 0) this.#nodes.remove(node)
+    if (--node.users > 0) return
+    this.#nodes.remove(node)
+    this.#news.tell(node)
   }
 
   define(role: Role, condition: Condition | undefined, doubt?: RoleDoubt): void {
     const node = this.take(role.name)
+    this.#news.tell(node)
     node.inherits = (role.inherits ?? []).map((name) => this.#base(name))
     if (role.derived !== undefined && condition !== undefined) {
       node.derivation = { from: role.derived.from.map((name) => this.#base(name)), condition }
-      for (const from of node.derivation.from) from.lets(node)
+      for (const from of node.derivation.from) this.#let(from, node)
       this.derived++
     }
     node.doubt = doubt
@@ -118,11 +128,13 @@ export class RoleGraph {
   undefine(name: string): void {
     const node = this.get(name)
     if (node === undefined) return
+    this.#news.tell(node)
     for (const role of node.inherits) this.#releaseBase(role)
     node.inherits = NO_ROLES
     if (node.derivation !== undefined) {
       for (const from of node.derivation.from) {
         from.letsNoMore(node)
+        this.#news.tell(from)
         this.#releaseBase(from)
       }
       node.derivation = undefined
@@ -133,6 +145,11 @@ export class RoleGraph {
     this.#settleDoubt(node)
     this.release(node)
     this.#version++
+  }
+
+  #let(from: RoleNode, derived: RoleNode): void {
+    from.lets(derived)
+    this.#news.tell(from)
   }
 
   #base(name: string): RoleNode {
@@ -146,9 +163,12 @@ export class RoleGraph {
     this.release(node)
   }
 
+  /** Who inherits a role, at whatever distance, leaves it out while it is in doubt. */
   #settleDoubt(node: RoleNode): void {
+    if (node.inDoubt === this.doubted.has(node)) return
     if (node.inDoubt) this.doubted.add(node)
     else this.doubted.delete(node)
+    this.#news.tellEverybody()
   }
 
   /** Marks the roles that stand in a cycle with this one. What no role builds on closes none: mostly that is known at once. */

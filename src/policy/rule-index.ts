@@ -1,7 +1,9 @@
 import type { Site, Wanted } from './candidate.ts'
 import type { CompiledRule, Place } from './compiled-rule.ts'
 import type { Key } from './key.ts'
-import { actionPattern, type Pattern } from './pattern.ts'
+import { KeyNews } from './key-news.ts'
+import type { KeySet } from './key-set.ts'
+import { actionPattern, matches, type Pattern } from './pattern.ts'
 import { PatternTable } from './pattern-table.ts'
 
 /** Where the index changes its ways. Tests make them small, so that small policies see all of them. */
@@ -35,7 +37,7 @@ interface Filing {
   readonly resources: readonly Place[]
 }
 
-// Types and actions that were asked about; forgotten all at once, when there are as many or when a site comes or goes.
+// Types and actions that were asked about; forgotten all at once when there are as many.
 const REMEMBERED = 1000
 
 /**
@@ -47,6 +49,8 @@ const REMEMBERED = 1000
  */
 export class RuleIndex {
   readonly limits: IndexLimits
+  /** Keys by which something else is found than before, or for which. */
+  readonly hung = new KeyNews()
   readonly #any: Key
   readonly #types = new Map<string, PatternTable<CountingSite>>()
   readonly #remembered = new Map<string, Map<string, readonly Site[]>>()
@@ -71,7 +75,11 @@ export class RuleIndex {
       for (const action of actions) {
         const site = this.#site(place.type, action)
         site.filings += subjects.length
-        for (const subject of subjects) (place.foundBy ?? subject).hang(site, subject, rule, this.limits.list)
+        for (const subject of subjects) {
+          const { foundBy = subject } = place
+          foundBy.hang(site, subject, rule, this.limits.list)
+          this.#tell(foundBy, subject)
+        }
       }
     }
   }
@@ -100,9 +108,9 @@ export class RuleIndex {
     const sites = this.sitesOf(wanted)
     if (sites.length === 0) return
     for (const site of sites) site.askedAt = wanted.at
-    for (const key of wanted.subject.at(sites)) key.collect(sites, wanted, into)
+    collectBy(wanted.subject, sites, wanted, into)
     for (const key of wanted.besides) key.collect(sites, wanted, into)
-    for (const key of wanted.resource.at(sites)) key.collect(sites, wanted, into)
+    collectBy(wanted.resource, sites, wanted, into)
   }
 
   /** Where rules about a type and an action hang. */
@@ -123,9 +131,24 @@ export class RuleIndex {
     else ofType.set(action, sites)
   }
 
+  /** A site has come or gone. What was found elsewhere stays: entities with many keys know their way by it. */
+  #forgetAt(type: string, pattern: Pattern): void {
+    for (const [asked, byAction] of this.#remembered) {
+      if (type !== '*' && type !== asked) continue
+      for (const action of byAction.keys()) {
+        if (matches(pattern, action) && byAction.delete(action)) this.#rememberedCount--
+      }
+    }
+  }
+
   #forget(): void {
     this.#remembered.clear()
     this.#rememberedCount = 0
+  }
+
+  #tell(foundBy: Key, subject: Key): void {
+    this.hung.tell(foundBy)
+    if (foundBy !== subject) this.hung.tell(subject)
   }
 
   #site(type: string, action: Pattern): CountingSite {
@@ -138,7 +161,7 @@ export class RuleIndex {
     if (site === undefined) {
       site = { askedAt: 0, hash: ++this.#sites, filings: 0 }
       table.put(action, site)
-      this.#forget()
+      this.#forgetAt(type, action)
     }
     return site
   }
@@ -147,13 +170,22 @@ export class RuleIndex {
     const table = this.#types.get(place.type)
     const site = table?.get(action)
     if (table === undefined || site === undefined) return
-    for (const subject of subjects) (place.foundBy ?? subject).unhang(site, subject, rule)
+    for (const subject of subjects) {
+      const { foundBy = subject } = place
+      foundBy.unhang(site, subject, rule)
+      this.#tell(foundBy, subject)
+    }
     site.filings -= subjects.length
     if (site.filings > 0) return
     table.remove(action)
-    this.#forget()
+    this.#forgetAt(place.type, action)
     if (table.isEmpty) this.#types.delete(place.type)
   }
+}
+
+function collectBy({ few, many }: KeySet, sites: readonly Site[], wanted: Wanted, into: CompiledRule[]): void {
+  for (const key of few) key.collect(sites, wanted, into)
+  for (const keys of many) for (const key of keys.at(sites)) key.collect(sites, wanted, into)
 }
 
 interface CountingSite extends Site {

@@ -1,5 +1,6 @@
 import type { GivenAssignment, PolicyChange } from '../policy/change.ts'
 import { type EntityNode, NO_PROPERTIES, unknownEntity } from '../policy/entity-graph.ts'
+import { succeeds } from '../policy/holdings.ts'
 import type { EntityRef } from '../policy/model.ts'
 import type { StoredEntity } from './source.ts'
 
@@ -57,5 +58,7 @@ function replace(nodes: Nodes, { type, id }: EntityRef, alter: (node: EntityNode
 function withAssignment(node: EntityNode, id: string, after: GivenAssignment | null): EntityNode {
   const others = node.assignments.filter((assignment) => assignment.id !== id)
   const holds = after !== null && after.subject.type === node.type && after.subject.id === node.id
-  return { ...node, assignments: holds ? [...others, after] : others }
+  const assignments = holds ? [...others, after] : others
+  succeeds(assignments, node.assignments)
+  return { ...node, assignments }
 }

@@ -1,4 +1,5 @@
 import { Registrations } from '../authn/issuer/registrations.ts'
+import type { GivenAssignment } from '../policy/change.ts'
 import { type EntityFacts, type EntityNode, gatherFacts, type Lookup, unknownEntity } from '../policy/entity-graph.ts'
 import type { EntityRef } from '../policy/model.ts'
 import type { PolicyIndex } from '../policy/policy-index.ts'
@@ -9,6 +10,7 @@ import type { EntityCache, TenantEntities, WholeTenant } from './entity-cache.ts
 import { follow } from './entity-node.ts'
 import type { Fill, Roll } from './fill.ts'
 import { type Filled, Fills } from './fills.ts'
+import { KeptFacts } from './kept-facts.ts'
 import { Layered, type Overlay } from './overlay.ts'
 import type { Slices } from './slices.ts'
 import {
@@ -29,8 +31,8 @@ export interface Surroundings {
   diverged(tenant: TenantSnapshot, found: RevisionId | undefined): void
 }
 
-// Facts of entities with ancestors are kept until the next revision. A cap, not a cache: it is emptied when full.
-const GATHERED_AT_MOST = 4096
+// As many facts of entities that are in something or hold something are kept, and as many again.
+const FACTS_KEPT = 4096
 
 /** One tenant in memory, at one revision: it goes from a revision to the next within one turn. */
 export class TenantSnapshot implements Filled {
@@ -48,7 +50,7 @@ export class TenantSnapshot implements Filled {
   #left = false
   #never: ReadonlySet<string> = new Set()
   readonly #api_keys: Map<string, ApiKey>
-  readonly #gathered = new Map<EntityNode, EntityFacts>()
+  readonly #kept = new KeptFacts(FACTS_KEPT)
   readonly #fills = new Fills(this)
   readonly #cache: EntityCache
   readonly #surroundings: Surroundings
@@ -138,12 +140,11 @@ export class TenantSnapshot implements Filled {
     const node = lookup(ref.type, ref.id)
     // Of an entity that is in nothing and holds nothing, there is nothing to gather.
     const isKept = node !== undefined && node.parents.length + node.assignments.length > 0
+    const kept = isKept ? this.#kept.get(node, lookup) : undefined
     const before = missing.length
-    const facts = (isKept ? this.#gathered.get(node) : undefined) ?? gatherFacts(lookup, ref, missing)
-    if (missing.length > before) return facts
-    if (isKept) this.#keep(node, facts)
+    const facts = kept ?? this.#gather(lookup, ref, missing, isKept ? node : undefined)
     // What had to be loaded first was counted as missing.
-    if (lookup === this.lookup) this.#cache.hits++
+    if (missing.length === before && lookup === this.lookup) this.#cache.hits++
     return facts
   }
 
@@ -174,11 +175,16 @@ export class TenantSnapshot implements Filled {
    * afterwards: it tidies up in slices. If it throws, the snapshot is worth nothing any more.
    */
   succeed(draft: Draft, overlay: Overlay): (slices: Slices) => Promise<void> {
-    if (draft.index !== undefined) this.#index = draft.index
+    if (draft.index !== undefined) {
+      this.#index = draft.index
+      // They hold on to what the former one made of them.
+      this.#kept.clear()
+    }
     for (const change of draft.policy) this.#index.apply(change)
     for (const { change, revision } of draft.others) this.#change(change, revision)
     const layered = overlay.isEmpty ? undefined : new Layered(this.#entities, overlay)
     if (layered !== undefined) this.#entities = layered
+    this.#kept.doubt()
     this.#declareTypes()
     const idOf = (asked: number) => draft.passed.get(asked)
     this.#arrive(draft, { revision: draft.revision, idOf, roll: (fill) => overlay.roll(fill) })
@@ -215,17 +221,22 @@ export class TenantSnapshot implements Filled {
   #arrive({ revision, revision_id }: RevisionId, roll: Roll): void {
     this.#revision = revision
     this.#revision_id = revision_id
-    this.#gathered.clear()
     if (this.#cache.overfull) this.#turnPartial()
     this.#fills.follow(roll)
   }
 
   #change(change: LoggedChange, revision: number): void {
-    if (change.kind === 'entity' || change.kind === 'assignment') follow(this.#entities, change)
+    if (change.kind === 'entity' || change.kind === 'assignment') this.#changeEntity(change)
     else if (change.kind === 'api_key') this.#changeApiKey(change)
     else if (change.kind === 'issuer') this.#changeIssuer(change, revision)
     else this.#index.apply(change)
     if (change.kind === 'type') this.#declareTypes()
+  }
+
+  /** It may be above others without being in memory itself. */
+  #changeEntity(change: LoggedChange): void {
+    follow(this.#entities, change)
+    this.#kept.doubt()
   }
 
   #changeApiKey({ key, after, secret_sha256 }: LoggedChange & { kind: 'api_key' }): void {
@@ -242,6 +253,7 @@ export class TenantSnapshot implements Filled {
   #declareTypes(): void {
     const never = [...this.#index.types.values()].filter(({ stored }) => stored === 'never')
     this.#never = new Set(never.map(({ name }) => name))
+    this.#kept.doubt()
   }
 
   #turnPartial(): void {
@@ -253,10 +265,12 @@ export class TenantSnapshot implements Filled {
     this.admit(nodes)
   }
 
-  #keep(node: EntityNode, facts: EntityFacts): void {
-    if (this.#gathered.has(node)) return
-    if (this.#gathered.size >= GATHERED_AT_MOST) this.#gathered.clear()
-    this.#gathered.set(node, facts)
+  #gather(lookup: Lookup, ref: EntityRef, missing: EntityRef[], node: EntityNode | undefined): EntityFacts {
+    const before = missing.length
+    const above: EntityNode[] = []
+    const facts = gatherFacts(lookup, ref, missing, above)
+    if (node !== undefined && missing.length === before) this.#kept.set(node, facts, above)
+    return facts
   }
 
   #lookupWith(fills: ReadonlySet<Fill>): Lookup {
@@ -275,8 +289,8 @@ export class TenantSnapshot implements Filled {
 /** Built-in roles that a subject holds by itself: by an assignment to it alone, without a scope, valid now (ms). */
 export function builtInRoles(tenant: TenantSnapshot, subject: EntityFacts, now: number): string[] {
   const roles: string[] = []
-  for (const { subject: holder, role, within, valid_from, valid_until } of subject.assignments) {
-    if (!role.startsWith('pdp:') || holder.type !== subject.type || holder.id !== subject.id || within) continue
+  for (const { subject: holder, role, within, valid_from, valid_until } of subject.given.flatMap(builtInsOf)) {
+    if (holder.type !== subject.type || holder.id !== subject.id || within) continue
     // Written so that an instant that cannot be read (NaN) grants nothing.
     if (valid_from && !(now >= Date.parse(valid_from))) continue
     if (valid_until && !(now < Date.parse(valid_until))) continue
@@ -284,4 +298,16 @@ export function builtInRoles(tenant: TenantSnapshot, subject: EntityFacts, now: 
     roles.push(role)
   }
   return roles
+}
+
+// Each call of whoever is logged in asks for them: among 10,000 they are looked for once.
+const builtIns = new WeakMap<readonly GivenAssignment[], readonly GivenAssignment[]>()
+const FEW = 16
+
+function builtInsOf(list: readonly GivenAssignment[]): readonly GivenAssignment[] {
+  const known = list.length > FEW ? builtIns.get(list) : undefined
+  if (known !== undefined) return known
+  const found = list.filter(({ role }) => role.startsWith('pdp:'))
+  if (list.length > FEW) builtIns.set(list, found)
+  return found
 }

@@ -21,10 +21,10 @@ function registered(version: number, more: Partial<Issuer> = {}): Registrations 
 
 test('the roles of a token are held by its subject in the decision, and leave no trace in the facts', () => {
   const { subject } = provenFacts(registered(3), facts, proof, 999)
-  expect(subject.assignments).toMatchObject([
+  expect(subject.given.flat()).toMatchObject([
     { id: 'issuer:corp', subject: { type: 'user', id: 'ann' }, role: 'editor' },
   ])
-  expect(facts.subject.assignments).toEqual([])
+  expect(facts.subject.given).toEqual([])
 })
 
 test.each([

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Budget } from '../../src/policy/budget.ts'
+import { Budget, STEPS_PER_REQUEST } from '../../src/policy/budget.ts'
 import { intersects, subset } from '../../src/policy/cel-lists.ts'
 import { equal } from '../../src/policy/cel-values.ts'
 import { holds } from '../support/condition-scope.ts'
@@ -84,7 +84,7 @@ describe('intersects(a, b) and subset(a, b)', () => {
       const list = Array.from({ length: size }, (_, at) => `v${at}`)
       const budget = new Budget()
       expect(subset(list, list, budget)).toBe(true)
-      return 400_000 - budget.left
+      return STEPS_PER_REQUEST - budget.left
     }
     expect(steps(10_000) / steps(1000)).toBeLessThan(11)
   })

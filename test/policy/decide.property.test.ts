@@ -122,7 +122,7 @@ class NeverRemoves extends RuleIndex {
 class SkipsAncestors extends RuleIndex {
   override collect(wanted: Wanted, into: CompiledRule[]): void {
     const { type, id, action, at, subject, besides } = wanted
-    const resource = new KeySet(wanted.resource.all.slice(0, 1), this.limits.marked)
+    const resource = new KeySet(wanted.resource.all.slice(0, 1), this.limits.marked, this.hung)
     const isHeld = (key: Key) => wanted.isHeld(key)
     const isUnsure = (key: Key) => wanted.isUnsure(key)
     super.collect({ type, id, action, at, subject, besides, resource, isHeld, isUnsure }, into)
@@ -168,7 +168,7 @@ const allowsByDefault: Engine = {
 const explainsWithoutRoles: Engine = {
   ...ENGINE,
   explain: (index, { subject, resource }, ...asked) =>
-    explain(index, { subject: { ...subject, assignments: [] }, resource }, ...asked),
+    explain(index, { subject: { ...subject, given: [] }, resource }, ...asked),
 }
 
 const judgesWhatIsStored: Engine = {

@@ -16,7 +16,7 @@ test('facts hold every ancestor once, and the assignments of the entity and of e
   const missing: EntityRef[] = []
   const facts = gatherFacts(among(nodes), ref('a'), missing)
   expect(facts.ancestors).toEqual([ref('b'), ref('c'), ref('d')])
-  expect(facts.assignments.map(({ role }) => role)).toEqual(['r1', 'r2', 'r3'])
+  expect(facts.given.flat().map(({ role }) => role)).toEqual(['r1', 'r2', 'r3'])
   expect(missing).toEqual([])
 })
 

@@ -20,11 +20,11 @@ export function caseOf(seed: number): Case {
   const dice = new Dice(seed)
   const random = new RandomPolicy(dice)
   const bundle = random.bundle()
-  const edits = dice.chance(2) ? dice.some(8, () => edit(dice, random), 1) : []
+  const edits = dice.chance(2) ? dice.some(8, () => randomEdit(dice, random), 1) : []
   return { seed, bundle, edits, asked: ask(dice, bundle) }
 }
 
-function edit(dice: Dice, random: RandomPolicy): Edit {
+export function randomEdit(dice: Dice, random: RandomPolicy): Edit {
   const after = <T>(made: T): T | null => (dice.chance(3) ? null : made)
   const which = dice.below(17)
   const changed = { operation: 'update', before: null } as const

@@ -60,8 +60,8 @@ export class RandomPolicy {
       policies: unique(dice.some(3, () => this.policy())),
       roles: unique(dice.some(4, () => this.role())),
       rules: unique(dice.some(6, () => this.rule(), 1)),
-      entities: uniqueEntities(dice.some(6, () => this.#entity())),
-      assignments: dice.some(4, () => this.#assignment()),
+      entities: uniqueEntities(dice.some(6, () => this.entity())),
+      assignments: dice.some(4, () => this.assignment()),
     })
   }
 
@@ -165,7 +165,7 @@ export class RandomPolicy {
     return present<Obligation>({ id: dice.one(NAMES), type: 'mask', properties })
   }
 
-  #entity(): Entity {
+  entity(): Entity {
     const dice = this.#dice
     const isSubject = dice.chance(2)
     const object = () => (dice.chance(2) ? resource(dice) : this.#container())
@@ -179,7 +179,7 @@ export class RandomPolicy {
     })
   }
 
-  #assignment(): Assignment {
+  assignment(): Assignment {
     const dice = this.#dice
     return present<Assignment>({
       subject: subject(dice),

@@ -169,7 +169,7 @@ test('a tenant that grows beyond the room is held in part from then on, and keep
   expect(tenant?.held_whole).toBe(false)
   expect(snapshots.entitiesCached).toBeLessThanOrEqual(20)
   expect(await snapshots.withFacts('t', ask, both)).toMatchObject({
-    subject: { known: true, assignments: [{ role: 'editor' }] },
+    subject: { known: true, given: [[{ role: 'editor' }]] },
   })
   expect(await snapshots.withEntity('t', user('other 7'), (_tenant, facts) => facts.known)).toBe(true)
 })
@@ -248,7 +248,7 @@ test('facts of one subject are gathered once for a revision', async () => {
   expect((await snapshots.withFacts('t', ask, both)).subject).toBe(first.subject)
   database.tenant('t').write(assignment(assigned(group('eng'), 'editor')))
   await snapshots.poll()
-  expect((await snapshots.withFacts('t', ask, both)).subject.assignments).toMatchObject([{ role: 'editor' }])
+  expect((await snapshots.withFacts('t', ask, both)).subject.given).toMatchObject([[{ role: 'editor' }]])
 })
 
 test('settings come with the tenant and with its changes', async () => {

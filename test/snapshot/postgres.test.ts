@@ -107,7 +107,12 @@ test('facts are the same from a tenant held whole, from one held in part, and fr
     known: true,
     ancestors: [group('eng'), group('unknown'), group('all')],
   })
-  expect(facts[0]?.found.subject.assignments.map(({ role }) => role).sort()).toEqual(['auditor', 'editor'])
+  expect(
+    facts[0]?.found.subject.given
+      .flat()
+      .map(({ role }) => role)
+      .sort(),
+  ).toEqual(['auditor', 'editor'])
   expect(facts[0]?.found.resource).toMatchObject({ known: true, ancestors: [doc('2')], disabled: false })
   expect(facts[1]?.found.resource).toMatchObject({ known: false })
 })
@@ -196,7 +201,7 @@ test('what one process writes, another sees by its next poll, and at once with m
   const tenant = await newTenant()
   const [here, there] = [over(source()), over(source(), { interval: 50 })]
   const roles = async (snapshots: typeof here) =>
-    snapshots.withEntity(tenant, user('alice'), (_tenant, { assignments }) => assignments.map(({ role }) => role))
+    snapshots.withEntity(tenant, user('alice'), (_tenant, { given }) => given.flat().map(({ role }) => role))
   const given = full(user('alice'), 'editor')
   await write(tenant, assignment(given))
   expect([await roles(here), await roles(there)]).toEqual([['editor'], ['editor']])
