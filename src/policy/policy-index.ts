@@ -3,6 +3,7 @@ import { CompiledPolicy, type CompiledRule } from './compiled-rule.ts'
 import { Compiler } from './compiler.ts'
 import { alwaysErrs, type Condition, compileCondition, isFault } from './condition.ts'
 import type { Key } from './key.ts'
+import { KeyTable } from './key-table.ts'
 import { DEFAULT_SETTINGS, type EntityType, type Policy, type Role, type Rule, type Settings } from './model.ts'
 import { type PropertyCheck, propertyCheck } from './property-check.ts'
 import { type Fault, Quarantine, type Quarantined } from './quarantine.ts'
@@ -26,7 +27,7 @@ export class PolicyIndex {
   readonly #policies = new Map<string, CompiledPolicy>()
   readonly #defined = new Set<CompiledPolicy>()
   readonly #required = new Set<CompiledPolicy>()
-  readonly #rules = byText<CompiledRule>()
+  readonly #rules = new KeyTable<CompiledRule>()
   readonly #roles = byText<CompiledRole>()
   readonly #doubtfulTypes = new Set<string>()
   #precedenceInDoubt = false
@@ -194,9 +195,9 @@ export class PolicyIndex {
 
   #putRule(name: string, stored: Rule | null): void {
     this.#stamp = {}
-    const old = this.#rules.get(name)
+    const old = this.#rules.find(name)
     if (old !== undefined) {
-      this.#rules.delete(name)
+      this.#rules.remove(old)
       this.#unfile(old)
       if (old.quarantined) this.quarantine.set('rule', name, undefined)
     }
@@ -204,7 +205,7 @@ export class PolicyIndex {
     const { document: rule, fault } = soundRule(name, stored)
     if (rule.enabled === false) return
     const compiled = this.shared.rule(rule, this.#policy(rule.policy ?? 'default'), fault === undefined)
-    this.#rules.set(name, this.#file(compiled))
+    this.#rules.add(this.#file(compiled))
     if (compiled.quarantined) this.quarantine.set('rule', name, faultOfCompiled(compiled, fault))
   }
 
