@@ -166,12 +166,15 @@ function rule(at: number): Rule {
 
 function changeOne({ db }: OpenDatabase, at: number): Promise<number> {
   const after = rule(at)
-  return db.transaction().execute(async (trx) => {
-    const change = { kind: 'rule', key: { name: after.name }, operation: 'update', before: null, after } as const
-    const revision = await appendChange(trx, { ...WRITER, at: new Date(), changes: [change] })
-    await ruleTable.put(trx, { tenant: TENANT, revision, at: new Date() }, [after])
-    return revision
-  })
+  return db
+    .of(TENANT)
+    .transaction()
+    .execute(async (trx) => {
+      const change = { kind: 'rule', key: { name: after.name }, operation: 'update', before: null, after } as const
+      const revision = await appendChange(trx, { ...WRITER, at: new Date(), changes: [change] })
+      await ruleTable.put(trx, { tenant: TENANT, revision, at: new Date() }, [after])
+      return revision
+    })
 }
 
 const WRITER = { tenant: TENANT, actor: { type: 'user', id: 'bench' }, reason: null }
@@ -187,7 +190,7 @@ async function touchTenth(snapshots: Snapshots, { db }: OpenDatabase, rules: num
       select ${TENANT}, made.revision, row_number() over () - 1, made.revision_id, '{"type": "user", "id": "bench"}',
              'rule', jsonb_build_object('name', r.name), 'update', r.body, r.body
       from made, rules r where r.tenant_id = ${TENANT} and r.name like 'exact-id-%'
-    ) select revision from made`.execute(db)
+    ) select revision from made`.execute(db.of(TENANT))
   // On a busy machine it takes longer than an answer waits for it.
   while (!(await snapshots.applied(TENANT, rows[0]?.revision ?? 0, rules)));
 }
@@ -211,7 +214,8 @@ function question(at: number): AccessRequest {
 }
 
 /** Ten rules for each `at`, found in ten ways, with the entities that some of them need: made where they are kept. */
-async function seed({ db }: OpenDatabase, rules: number): Promise<void> {
+async function seed(owner: OpenDatabase, rules: number): Promise<void> {
+  const db = owner.db.of(TENANT)
   const count = rules / APPLICABLE
   const step = stepOf(count)
   const end = step * (Math.min(STORED, count) - 1)

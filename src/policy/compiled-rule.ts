@@ -1,4 +1,5 @@
 import type { Condition } from './condition.ts'
+import { hashOf } from './hash.ts'
 import type { Key } from './key.ts'
 import type { Combining, Obligation, Policy } from './model.ts'
 import { actionPattern, matches, type Pattern } from './pattern.ts'
@@ -104,13 +105,16 @@ export class CompiledRule {
   readonly key: string
   readonly obligations: readonly Obligation[]
   readonly priority: number
-  readonly name: string
+  /** Its name. */
+  readonly text: string
   readonly place: number
   /** Some part of it could not be compiled: its condition is then one that always errs. */
   readonly quarantined: boolean
   readonly subjects: readonly Key[]
   readonly actions: readonly Pattern[]
   readonly resources: readonly Place[]
+  /** Of its name. */
+  readonly hash: number
 
   constructor(parts: RuleParts) {
     this.allows = parts.allows
@@ -121,12 +125,17 @@ export class CompiledRule {
     this.key = parts.policy.prefix + parts.name
     this.priority = parts.priority
     this.obligations = parts.obligations.length === 0 ? NO_OBLIGATIONS : parts.obligations
-    this.name = parts.name
+    this.text = parts.name
     this.place = parts.place
     this.quarantined = parts.quarantined
     this.subjects = parts.subjects
     this.actions = parts.actions
     this.resources = parts.resources
+    this.hash = hashOf(parts.name)
+  }
+
+  get name(): string {
+    return this.text
   }
 }
 
@@ -141,6 +150,6 @@ function headOf(name: string): number {
 export function inOrder(a: CompiledRule, b: CompiledRule): number {
   if (a.policy !== b.policy) return a.policy.prefix < b.policy.prefix ? -1 : 1
   if (a.head !== b.head) return a.head - b.head
-  if (a.name !== b.name) return a.name < b.name ? -1 : 1
+  if (a.text !== b.text) return a.text < b.text ? -1 : 1
   return a.place - b.place
 }

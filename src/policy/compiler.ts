@@ -95,9 +95,14 @@ export class Compiler {
     const obligations = parts.obligations ?? []
     const sound = identity.isSound && whole && Array.isArray(obligations) && !Number.isNaN(from) && !Number.isNaN(until)
     const { condition, quarantined } = this.#condition(parts.condition ?? undefined, sound)
-    const { isSound: _isSound, ...named } = identity
+    const { name, policy, allows, priority, place } = identity
+    // Each member by itself: with the identity spread into it, a rule took twice as long to load.
     return new CompiledRule({
-      ...named,
+      name,
+      policy,
+      allows,
+      priority,
+      place,
       subjects: flat(selectors.map((selector) => this.#subject(selector))),
       actions: flat(actions.map((text) => this.#actions.take(text, (made) => [actionPattern(made)]))),
       resources: flat(resources.map((selector) => this.#place(selector))),

@@ -1,5 +1,10 @@
 import { hashFromEnd, hashOf } from './hash.ts'
-import type { Key } from './key.ts'
+
+/** What a table holds: something with a text, by which it is found, and the hash of that. */
+export interface Hashed {
+  readonly hash: number
+  readonly text: string
+}
 
 /** As many keys stand in one segment; a table with more has many, so that none takes long to grow. */
 const ONE_SEGMENT = 2048
@@ -8,11 +13,12 @@ const SEGMENT_BITS = 10
 type Segment<K> = (K | undefined)[]
 
 /**
- * Keys of one kind and type, by their text. It is a hash table of our own for two reasons: it is asked for the
- * beginnings of a text, by a hash that grows with them, without making a text of each; and it grows by segments, so
- * that a change never waits for a million keys to be put in new places.
+ * Keys of one kind and type, or rules, by their text. It is a hash table of our own for three reasons: it is asked for the
+ * beginnings of a text, by a hash that grows with them, without making a text of each; it grows by segments, so that a
+ * change never waits for a million keys to be put in new places; and to find that something is not there takes it one
+ * visit to memory, where a `Map` of a million takes three.
  */
-export class KeyTable<K extends Key> {
+export class KeyTable<K extends Hashed> {
   readonly #hash: (text: string) => number
   #segments: Segment<K>[] = [newSegment(8)]
   #counts: number[] = [0]
@@ -27,6 +33,10 @@ export class KeyTable<K extends Key> {
 
   get isEmpty(): boolean {
     return this.#size === 0
+  }
+
+  get size(): number {
+    return this.#size
   }
 
   find(text: string): K | undefined {
@@ -56,8 +66,15 @@ export class KeyTable<K extends Key> {
     const known = this.find(text)
     if (known !== undefined) return known
     const key = make(this.#hash(text))
-    this.#add(key)
+    this.add(key)
     return key
+  }
+
+  /** There must be none of its text. */
+  add(key: K): void {
+    this.#size++
+    if (this.#shift === ONE && this.#size > ONE_SEGMENT) this.#divide()
+    this.#put(key)
   }
 
   remove(key: K): void {
@@ -95,12 +112,6 @@ export class KeyTable<K extends Key> {
     return this.#segments[this.#numberOf(hash)] ?? []
   }
 
-  #add(key: K): void {
-    this.#size++
-    if (this.#shift === ONE && this.#size > ONE_SEGMENT) this.#divide()
-    this.#put(key)
-  }
-
   #put(key: K): void {
     const number = this.#numberOf(key.hash)
     const count = (this.#counts[number] ?? 0) + 1
@@ -127,13 +138,13 @@ function newSegment<K>(size: number): Segment<K> {
   return new Array<K | undefined>(size).fill(undefined)
 }
 
-function grown<K extends Key>(segment: Segment<K>): Segment<K> {
+function grown<K extends Hashed>(segment: Segment<K>): Segment<K> {
   const larger = newSegment<K>(segment.length * 2)
   for (const key of segment) if (key !== undefined) place(larger, key)
   return larger
 }
 
-function place<K extends Key>(segment: Segment<K>, key: K): void {
+function place<K extends Hashed>(segment: Segment<K>, key: K): void {
   const mask = segment.length - 1
   let at = key.hash & mask
   while (segment[at] !== undefined) at = (at + 1) & mask

@@ -28,6 +28,22 @@ export interface Pattern {
 
 export function idPattern(text: string): Pattern {
   if (!/[*?\\]/.test(text)) return exact(text, text)
+  return plain(text) ?? classify(text, idTokens(text))
+}
+
+// Most patterns are one run at the end or at the beginning: a million of them need not be taken apart first.
+function plain(text: string): Pattern | undefined {
+  if (/[?\\]/.test(text)) return undefined
+  const first = text.indexOf('*')
+  const end = text.length - 2
+  if (first === end && text.endsWith('**')) {
+    return { text, kind: 'prefix', literal: copied(text, 0, end), anchored: true, tokens: NONE }
+  }
+  if (first !== 0 || text.lastIndexOf('*') !== 1) return undefined
+  return { text, kind: 'suffix', literal: copied(text, 2, text.length), anchored: false, tokens: NONE }
+}
+
+function idTokens(text: string): number[] {
   const tokens: number[] = []
   const points = codePoints(text)
   for (let at = 0; at < points.length; at++) {
@@ -39,7 +55,7 @@ export function idPattern(text: string): Pattern {
     } else if (point === STAR) tokens.push(RUN_IN_SEGMENT)
     else tokens.push(point === QUESTION ? ONE : point)
   }
-  return classify(text, tokens)
+  return tokens
 }
 
 export function actionPattern(text: string): Pattern {
@@ -96,7 +112,16 @@ export function literalId(id: string): string {
 }
 
 function codePoints(text: string): number[] {
-  return Array.from(text, (character) => character.codePointAt(0) ?? 0)
+  const points: number[] = []
+  for (const character of text) points.push(character.codePointAt(0) ?? 0)
+  return points
+}
+
+/** A part of a text. A slice would be a look-up of the whole wherever it is compared. */
+function copied(text: string, start: number, end: number): string {
+  const codes: number[] = []
+  for (let at = start; at < end; at++) codes.push(text.charCodeAt(at))
+  return String.fromCharCode(...codes)
 }
 
 const NONE: readonly number[] = Object.freeze([])
@@ -143,9 +168,7 @@ function runsOf(tokens: readonly number[]): Run[] {
 }
 
 function toText(tokens: readonly number[]): string {
-  let text = ''
-  for (const token of tokens) text += String.fromCodePoint(token)
-  return text
+  return String.fromCodePoint(...tokens)
 }
 
 export function matches(pattern: Pattern, text: string): boolean {

@@ -4,6 +4,7 @@ import { Compiler } from './compiler.ts'
 import { alwaysErrs, type Condition, compileCondition, isFault } from './condition.ts'
 import { Holdings } from './holdings.ts'
 import type { Key } from './key.ts'
+import { KeyTable } from './key-table.ts'
 import { DEFAULT_SETTINGS, type EntityType, type Policy, type Role, type Rule, type Settings } from './model.ts'
 import { type PropertyCheck, propertyCheck } from './property-check.ts'
 import { type Fault, Quarantine, type Quarantined } from './quarantine.ts'
@@ -27,7 +28,7 @@ export class PolicyIndex {
   readonly #policies = new Map<string, CompiledPolicy>()
   readonly #defined = new Set<CompiledPolicy>()
   readonly #required = new Set<CompiledPolicy>()
-  readonly #rules = byText<CompiledRule>()
+  readonly #rules = new KeyTable<CompiledRule>()
   readonly #roles = byText<CompiledRole>()
   readonly #doubtfulTypes = new Set<string>()
   #precedenceInDoubt = false
@@ -202,16 +203,16 @@ export class PolicyIndex {
   }
 
   #putRule(name: string, stored: Rule | null): void {
-    const old = this.#rules.get(name)
+    const old = this.#rules.find(name)
     const sound = stored === null ? undefined : soundRule(name, stored)
     const made = sound === undefined || sound.document.enabled === false ? undefined : this.#makeRule(sound)
     if (old !== undefined) {
-      this.#rules.delete(name)
+      this.#rules.remove(old)
       this.#unfile(old)
       if (old.quarantined) this.quarantine.set('rule', name, undefined)
     }
     if (made === undefined) return
-    this.#rules.set(name, made)
+    this.#rules.add(made)
     if (made.quarantined) this.quarantine.set('rule', name, faultOfCompiled(made, sound?.fault))
   }
 

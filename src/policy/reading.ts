@@ -1,7 +1,7 @@
 import type { Static, TObject, TProperties } from 'typebox'
 import type { Problem } from '../failure.ts'
 import { isObject } from './schema-places.ts'
-import { schemaCheck } from './validate.ts'
+import { schemaCheck, schemaTest } from './validate.ts'
 
 /** A document that need not be what its schema says, read member by member. */
 export interface Reading<P extends TProperties> {
@@ -22,17 +22,23 @@ const MAX_DEPTH = 64
 
 export function reader<P extends TProperties>(schema: TObject<P>): Reader<P> {
   const check = schemaCheck(schema)
+  const fits = schemaTest(schema)
   const { required = [] }: { readonly required?: unknown } = schema
   const isRequired = (member: string) => Array.isArray(required) && required.includes(member)
   const members = new Map(Object.entries(schema.properties).map(([member, of]) => [member, schemaCheck(of)]))
+  const open = Object.entries(schema.properties).flatMap(([member, of]) => (isOpen(of) ? [member] : []))
   const isNamed = (document: object, name: string | undefined) =>
     name === undefined || memberOf(document, 'name') === name
   return {
     fault(document, name) {
-      const [problem] = check(document)
+      const [problem] = fits(document) ? [] : check(document)
       if (problem !== undefined) return told(problem)
-      if (isObject(document) && !isNamed(document, name)) return '/name: is not the name that it is kept by'
-      return isDeeper(document, MAX_DEPTH) ? `nested more than ${MAX_DEPTH} deep` : undefined
+      if (!isObject(document)) return undefined
+      if (!isNamed(document, name)) return '/name: is not the name that it is kept by'
+      for (const member of open) {
+        if (isDeeper(memberOf(document, member), MAX_DEPTH - 1)) return `nested more than ${MAX_DEPTH} deep`
+      }
+      return undefined
     },
     reading(document, name) {
       // What does not even say its name may be anything.
@@ -51,6 +57,18 @@ export function reader<P extends TProperties>(schema: TObject<P>): Reader<P> {
       }
     },
   }
+}
+
+const SCALARS: readonly unknown[] = ['string', 'integer', 'number', 'boolean', 'null']
+
+/** Whether what fits the schema may be of any depth, as far as can be told. */
+function isOpen(schema: unknown): boolean {
+  if (!isObject(schema)) return true
+  const { type, anyOf, items, properties, additionalProperties } = schema
+  if (Array.isArray(anyOf)) return anyOf.some(isOpen)
+  if (type === 'array') return isOpen(items)
+  if (type !== 'object') return !SCALARS.includes(type)
+  return additionalProperties !== false || !isObject(properties) || Object.values(properties).some(isOpen)
 }
 
 export function memberOf(document: unknown, member: string): unknown {

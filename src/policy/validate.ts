@@ -26,6 +26,18 @@ export function schemaCheck(schema: TSchema): (document: unknown) => Problem[] {
   }
 }
 
+/**
+ * The same check, of which nobody is told what is wrong. Of a choice, Ajv writes down at length why each way was not taken
+ * before it comes to the one that is: within a `not`, nothing is written.
+ */
+export function schemaTest(schema: TSchema): (document: unknown) => boolean {
+  let validate: ValidateFunction | undefined
+  return (document) => {
+    validate ??= ajv.compile({ not: { not: schema } })
+    return validate(document)
+  }
+}
+
 function problemsOf(errors: readonly ErrorObject[]): Problem[] {
   const problems = new Map<string, Problem>()
   for (const error of errors) {

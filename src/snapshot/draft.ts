@@ -67,7 +67,7 @@ export class Draft implements RevisionId {
     for await (const part of this.#workshop.source.policy(this.id)) {
       for (const document of part) {
         index.apply(created(document))
-        await this.pause()
+        if (this.spent) await this.pause()
       }
     }
     this.policy = []
@@ -85,7 +85,7 @@ export class Draft implements RevisionId {
         if (next.revision !== this.revision + 1) return 'gap'
         for (const change of changes) {
           this.#take(change, next.revision)
-          await this.pause()
+          if (this.spent) await this.pause()
         }
         this.#reach(next)
       }
@@ -106,7 +106,7 @@ export class Draft implements RevisionId {
       if (part === undefined) return 'other_revision'
       for (const change of part.changes) {
         this.#take(change, big.revision)
-        await this.pause()
+        if (this.spent) await this.pause()
       }
       // More policy than one turn takes: then the index is made anew, from the tables.
       isReadAnew ||= this.#weight > inPlace
@@ -118,10 +118,13 @@ export class Draft implements RevisionId {
     return undefined
   }
 
+  /** To be asked after each piece of work; then `pause` is to be awaited. */
+  get spent(): boolean {
+    return this.#workshop.slices.spent
+  }
+
   async pause(): Promise<void> {
-    const { slices } = this.#workshop
-    if (!slices.spent) return
-    await slices.next()
+    await this.#workshop.slices.next()
     if (this.#isMoot()) throw new Moot()
   }
 

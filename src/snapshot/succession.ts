@@ -38,7 +38,7 @@ export async function prepare(
       const divergence = found === undefined ? 'missing' : await draft.catchUp(found)
       if (divergence !== undefined) return { divergence, found }
     }
-    await draft.pause()
+    if (draft.spent) await draft.pause()
     return { draft, overlay }
   } catch (error) {
     if (error instanceof Moot) return undefined

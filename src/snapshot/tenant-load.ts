@@ -81,7 +81,7 @@ export class TenantLoad {
     for await (const part of workshop.source.entities(id)) {
       for (const entity of part) {
         whole.set(entityNode(entity))
-        await this.#draft.pause()
+        if (this.#draft.spent) await this.#draft.pause()
       }
       if (cache.overfull) return this.#turnPartial()
     }

@@ -10,6 +10,7 @@ const ANN = { type: 'user', id: 'ann' }
 const REQUEST: AccessRequest = { subject: ANN, action: { name: 'read' }, resource: { type: 'doc', id: '1' } }
 
 const any = { subjects: [{ any: true as const }], actions: ['read'], resources: [{ type: 'doc' }] }
+const { subjects: _anybody, ...parts } = any
 const allow = { name: 'open', effect: 'allow' as const, ...any }
 const deny = { name: 'no', effect: 'deny' as const, ...any }
 
@@ -184,6 +185,10 @@ const CASES: Record<string, Spoiled> = {
   },
 }
 
+function nested(depth: number): unknown {
+  return depth === 0 ? 1 : { in: nested(depth - 1) }
+}
+
 describe('an error never becomes an allow', () => {
   test.each(Object.entries(CASES))('%s', (_title, { policy, kind, name, document, request }) => {
     const { index, lookup } = loadBundle({ verdict: 1, ...policy })
@@ -219,6 +224,26 @@ describe('an error never becomes an allow', () => {
     index.apply(created({ kind: 'type', name: 'doc', text: '1' }))
     expect(index.quarantined).toBe(3)
     expect(ask()).toBe(true)
+  })
+
+  test.each([
+    ['rule', 'open', (deep: unknown) => ({ ...allow, obligations: [{ id: 'o', type: 'mask', properties: { deep } }] })],
+    [
+      'role',
+      'r',
+      (deep: unknown) => ({
+        name: 'r',
+        permissions: [{ ...parts, obligations: [{ id: 'o', type: 'mask', properties: { deep } }] }],
+      }),
+    ],
+    ['type', 'doc', (deep: unknown) => ({ name: 'doc', schema: { const: deep } })],
+  ] as const)('a %s that is nested deeper than a caller can write is quarantined', (kind, name, holding) => {
+    const { index } = loadBundle({ verdict: 1 })
+    const put = (depth: number) => index.apply(created({ kind, name, text: JSON.stringify(holding(nested(depth))) }))
+    put(12)
+    expect(index.quarantined).toBe(0)
+    put(65)
+    expect(index.faultOf(kind, name)).toMatch('nested more than 64 deep')
   })
 
   test('a type whose schema does not compile is quarantined, and refuses what it would have to judge', () => {

@@ -37,5 +37,6 @@ export function judge(index: PolicyIndex, facts: Facts, request: AccessRequest, 
 }
 
 function sizeOf({ subject, resource }: Facts): number {
-  return subject.ancestors.length + subject.assignments.length + resource.ancestors.length
+  const assigned = subject.given.reduce((sum, { length }) => sum + length, 0)
+  return subject.ancestors.length + assigned + resource.ancestors.length
 }

@@ -1,8 +1,8 @@
-import { inForce, Moment } from '../as-subject.ts'
 import type { CompiledRule, Place } from '../compiled-rule.ts'
 import type { EntityFacts } from '../entity-graph.ts'
 import type { Key } from '../key.ts'
 import type { EntityRef } from '../model.ts'
+import { inForce, Moment } from '../moment.ts'
 import { isAnyId } from '../pattern.ts'
 import type { PolicyIndex } from '../policy-index.ts'
 import type { RoleNode } from '../roles.ts'
@@ -68,7 +68,7 @@ function* keysOf(
   const keys = new Map<Key, Scopes>(named.map((key) => [key, EVERYWHERE]))
   const moment = new Moment(now)
   const byScope = new Map<EntityRef | undefined, RoleNode[]>()
-  for (const assignment of subject.assignments) {
+  for (const assignment of subject.given.flat()) {
     yield
     const role = roles.get(assignment.role)
     if (role === undefined || inForce(assignment, moment) !== 'in_force') continue
