@@ -27,11 +27,11 @@ export function issuerAdministration({ db, faultOf }: Parts, change: Changer): I
     readable('issuer', { ...rest, document: stored(document) }, faultOf(tenant, 'issuer', document.name))
   return {
     async list({ tenant }, page) {
-      const { items, next_cursor } = await issuers.list(db, tenant, page)
+      const { items, next_cursor } = await issuers.list(db.of(tenant), tenant, page)
       return { items: items.map((one) => asRead(tenant, one)), next_cursor }
     },
     async get({ tenant }, name) {
-      const found = await issuers.get(db, tenant, name)
+      const found = await issuers.get(db.of(tenant), tenant, name)
       if (found === undefined) throw notFound(`issuer ${name}`)
       return { body: asRead(tenant, found), version: found.version }
     },

@@ -24,6 +24,7 @@ beforeAll(async () => {
     VERDICT_ROOT_KEY: newKey(),
     VERDICT_ADMIN_KEY: adminKey,
     VERDICT_PUBLIC_URL: 'https://verdict.test',
+    VERDICT_AUTHENTICATE_PER_MINUTE: '100000',
   }
   for (let n = 0; n < 2; n++) {
     const directory = await mkdtemp(join(tmpdir(), 'verdict-refresh-'))

@@ -29,11 +29,11 @@ beforeAll(async () => {
       ['own', verdict.adminKey],
       ['other', stranger],
     ] as const)
-      things.set(`${method} ${url} ${whose}`, await makeThings(key))
+      things.set(`${method} ${url} ${whose}`, await makeThings(key, url.startsWith('/v1/credentials/')))
   }
   things.set('own', await makeThings(verdict.adminKey))
   for (const purpose of ['other', 'queried', 'named']) things.set(purpose, await makeThings(stranger))
-}, 60_000)
+}, 120_000)
 afterAll(() => verdict.close())
 
 async function adminOf(tenant: string): Promise<string> {
@@ -46,7 +46,7 @@ async function adminOf(tenant: string): Promise<string> {
 let made = 0
 const newName = () => `thing-${++made}-${randomUUID().slice(0, 8)}`
 
-async function makeThings(key: string): Promise<Things> {
+async function makeThings(key: string, withPassword = false): Promise<Things> {
   const name = newName()
   const write = async (route: string, body: unknown): Promise<Reply> => {
     const reply = await verdict.ask(route, { key, body })
@@ -58,6 +58,12 @@ async function makeThings(key: string): Promise<Things> {
   await write(`PUT /v1/roles/${name}`, {})
   await write(`PUT /v1/rules/${name}`, RULE)
   await write(`PUT /v1/entities/user/${name}`, {})
+  await write(`PUT /v1/issuers/${name}`, issuerOf(name))
+  // Hashing a password takes its time.
+  if (withPassword) {
+    await write(`PUT /v1/credentials/user/${name}/password`, PASSWORD)
+    expect((await verdict.ask(`PUT /v1/credentials/user/${name}/totp`, { key })).status).toBe(200)
+  }
   const held = `held-${name}`
   await write(`PUT /v1/roles/${held}`, {})
   const { body: assignment } = await write('POST /v1/assignments', { subject: { type: 'user', id: 'x' }, role: held })
@@ -86,6 +92,12 @@ async function auditRecord(key: string): Promise<string> {
 }
 
 const RULE = { effect: 'allow', subjects: [{ any: true }], actions: ['read'], resources: [{ type: '*' }] }
+const PASSWORD = { password: 'a horse, a battery and a staple' }
+const issuerOf = (name: string) => ({
+  issuer: `https://${name}.test`,
+  audiences: ['verdict'],
+  claims: { subject: { type: 'user' } },
+})
 const ABSENT = (): Things => ({
   name: newName(),
   api_key: randomUUID().replaceAll('-', '').slice(0, 16),
@@ -108,6 +120,11 @@ const BODIES: Readonly<Record<string, unknown>> = {
   putEntityByQuery: {},
   patchTenant: { name: 'x' },
   rotateApiKey: {},
+  putIssuer: issuerOf('corp'),
+  putPassword: PASSWORD,
+  deletePassword: {},
+  putTotp: {},
+  deleteTotp: {},
 }
 
 function pathOf({ method, url }: Route, which: Things): string {

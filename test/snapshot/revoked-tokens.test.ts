@@ -98,5 +98,5 @@ test('a round that fails is told, and the next one makes up for it', async () =>
 })
 
 test('the service may neither change nor take back what it has noted as revoked', async () => {
-  await expect(sql`update revoked_tokens set expires_at = now()`.execute(database.db)).rejects.toThrow()
+  await expect(sql`update revoked_tokens set expires_at = now()`.execute(database.service)).rejects.toThrow()
 })

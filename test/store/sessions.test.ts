@@ -61,7 +61,7 @@ test('a session that is opened while the password changes is ended by that, or n
   const { db, close } = openDatabase({ url: database.url, size: 2 })
   const held = new EventEmitter()
   const isHeld = once(held, 'held')
-  const changing = db.transaction().execute(async (trx) => {
+  const changing = db.of('acme').transaction().execute(async (trx) => {
     await sql`update passwords set hash = 'new' where subject_id = 'ada'`.execute(trx)
     held.emit('held')
     // The login waits for the password's row meanwhile.
@@ -72,7 +72,7 @@ test('a session that is opened while the password changes is ended by that, or n
   const late = await opened('hash')
   await changing
   expect(late.rotation).toBeUndefined()
-  await sql`update passwords set hash = 'hash'`.execute(db)
+  await sql`update passwords set hash = 'hash'`.execute(db.of('acme'))
   await close()
 })
 

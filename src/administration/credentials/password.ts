@@ -39,7 +39,7 @@ export async function putPassword(
   asked: NewPassword,
 ): Promise<Answer<ShownPassword>> {
   const { tenant } = write
-  const present = await getPassword(parts.db, tenant, subject)
+  const present = await getPassword(parts.db.of(tenant), tenant, subject)
   const username = asked.username ?? present?.username ?? subject.id
   const isOwn = isOneself(write, subject)
   refuse([

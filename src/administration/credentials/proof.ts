@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import type { Kysely } from 'kysely'
 import type { PasswordHasher } from '../../authn/password/hasher.ts'
 import { spendCode } from '../../authn/second-factor.ts'
 import { LIMITS, ThrottleKeys } from '../../authn/throttle.ts'
 import { Failure } from '../../failure.ts'
 import type { EntityRef } from '../../policy/model.ts'
+import type { TenantDatabase } from '../../store/database.ts'
 import { getPassword } from '../../store/passwords.ts'
-import type { Database } from '../../store/schema.ts'
 import { admit, forgetFailures } from '../../store/throttles.ts'
 import { getTotp, spendRecoveryCode, spendStep } from '../../store/totps.ts'
 import { refuse } from '../refusal.ts'
@@ -19,7 +18,7 @@ export interface CredentialParts {
 }
 
 export interface ProofParts extends CredentialParts {
-  readonly db: Kysely<Database>
+  readonly db: TenantDatabase
   readonly clock: () => Date
 }
 
@@ -59,7 +58,7 @@ async function verified(
   subject: EntityRef,
   password: string,
 ): Promise<string> {
-  const stored = await getPassword(db, tenant, subject)
+  const stored = await getPassword(db.of(tenant), tenant, subject)
   if (stored === undefined || !(await hasher.verify(password, stored.hash))) {
     throw wrong('/current_password', 'is not the present password')
   }
@@ -67,7 +66,8 @@ async function verified(
 }
 
 async function spent(parts: ProofParts, tenant: string, subject: EntityRef, code: string): Promise<void> {
-  const { db, masterKey, clock } = parts
+  const { masterKey, clock } = parts
+  const db = parts.db.of(tenant)
   const sealed = (await getTotp(db, tenant, subject))?.sealed ?? null
   const store = {
     spendStep: (...of: [string, EntityRef, number]) => spendStep(db, ...of),
