@@ -441,6 +441,26 @@ attacks('escalation', [
     },
   ],
   [
+    'an admin whose role is taken away while it writes',
+    '200',
+    async () => {
+      for (let round = 0; round < 10; round++) {
+        const subject = { type: 'user', id: `leaving-${round}` }
+        const given = (await as(verdict.adminKey, 'POST /v1/assignments', { subject, role: 'pdp:admin' })).body.id
+        const { key } = (await as(verdict.adminKey, 'POST /v1/api-keys', { name: 'k', subject })).body
+        const back = { name: 'k', subject: { type: 'user', id: 'back' }, roles: ['pdp:admin'] }
+        const [taken, ...made] = await Promise.all([
+          as(verdict.adminKey, `DELETE /v1/assignments/${given}`),
+          ...Array.from({ length: 8 }, () => as(key, 'POST /v1/api-keys', back)),
+        ])
+        const revision = ({ headers }: Reply) => Number(headers.get('verdict-revision'))
+        const late = made.filter((reply) => reply.status === 201 && revision(reply) > revision(taken))
+        if (late.length > 0) return `${late.length} writes after it`
+      }
+      return '200'
+    },
+  ],
+  [
     'the last admin, who disables itself',
     '409',
     async () => {
