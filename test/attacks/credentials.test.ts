@@ -178,7 +178,7 @@ attacks('passwords: set', [
     '403',
     async () => {
       const id = await somebody()
-      const { body } = await made({ subject: { type: 'user', id } })
+      const { body } = await made({ subject: { type: 'user', id }, roles: undefined })
       return set(id, PASSWORD, { current_password: PASSWORD }, body.key)
     },
   ],

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
 import { afterAll, beforeAll } from 'vitest'
-import { type Ask, type Reply, startService, type TestService } from '../support/service.ts'
+import { type Ask, eventually, type Reply, startService, type TestService } from '../support/service.ts'
 import { attacks } from './attack.ts'
 
 // Tenants, and rights over Verdict itself.
@@ -184,6 +185,28 @@ attacks('tenants', [
       await as(verdict.rootKey, 'POST /v1/tenants', { id: 'gone', name: 'x' })
       await as(verdict.rootKey, 'DELETE /v1/tenants/gone')
       return as(verdict.rootKey, 'POST /v1/tenants', { id: 'gone', name: 'x' })
+    },
+  ],
+  [
+    'the trail of a tenant, by deleting the tenant',
+    '200',
+    async () => {
+      await as(verdict.rootKey, 'POST /v1/tenants', { id: 'traced', name: 'x' })
+      const admin = await keyOf(verdict.rootKey, ['pdp:admin'], { 'verdict-tenant': 'traced' })
+      await as(admin, 'POST /v1/authorize', question())
+      const records = async () =>
+        Number(
+          (
+            await sql<{ count: string }>`select count(*) from audit where tenant_id = 'traced'`.execute(
+              verdict.database.db,
+            )
+          ).rows[0]?.count,
+        )
+      const before = await eventually(records, (count) => count >= 2)
+      await as(verdict.rootKey, 'DELETE /v1/tenants/traced')
+      const left = await records()
+      const gone = (await as(admin, 'GET /v1/roles')).status === 401
+      return left >= before && gone ? '200' : `${left} of ${before} records, its key ${gone ? 'ended' : 'lives'}`
     },
   ],
   ['the tenant system, deleted', '409', () => as(verdict.rootKey, 'DELETE /v1/tenants/system')],
