@@ -23,6 +23,7 @@ export async function run(args: readonly string[]): Promise<void> {
     subject,
     roles: ['pdp:decider'],
     secret_sha256: secretHash(secret),
+    made: 0,
     expires_at: null,
   }
   const tokens = await accessTokens(fastify(), signingKeys(), 'https://verdict.test')
@@ -33,7 +34,7 @@ export async function run(args: readonly string[]): Promise<void> {
     isRevoked: () => false,
     isTenant: () => true,
   }
-  const issued = () => `Bearer ${tokens.issue({ tenant: 'acme', of: { key: id }, subject }, Date.now()).token}`
+  const issued = () => `Bearer ${tokens.issue({ tenant: 'acme', of: { key: id, made: 0 }, subject }, Date.now()).token}`
   const ask = (credential: string) => {
     const found = authenticate(source, credential, Date.now())
     if (found instanceof Promise || found.caller === undefined) throw new Error('nobody')

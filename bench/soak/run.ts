@@ -5,6 +5,8 @@ const SOAKS: Readonly<Record<string, () => Promise<{ run(args: readonly string[]
   kill: () => import('./kill.ts'),
   'login-timing': () => import('./login-timing.ts'),
   postgres: () => import('./postgres.ts'),
+  refresh: () => import('./refresh.ts'),
+  revocation: () => import('./revocation.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

@@ -13,6 +13,7 @@ import { getSettings } from '../store/settings.ts'
 import { lockTenant, type Tenant } from '../store/tenants.ts'
 import { checkAuthority } from './authority.ts'
 import { recordsOf } from './record.ts'
+import { checkStanding } from './standing.ts'
 import { Turns, tenantBusy } from './turns.ts'
 import type { Answer, Parts, Write } from './write.ts'
 
@@ -81,6 +82,7 @@ async function perform<T>(
 ): Promise<Committed<T>> {
   const found = await openTenant(trx, write)
   const at = parts.clock()
+  await checkStanding(trx, write, at)
   const key = keyOf(write)
   const before = key === null ? undefined : await storedAnswer(trx, key, at)
   if (key !== null && before !== undefined) return { answer: answerAgain<T>(key, before), records: [], changes: 0 }

@@ -33,7 +33,10 @@ export interface Parts {
   readonly warn: (error: unknown) => void
 }
 
-/** Who writes, with the built-in roles that the caller holds for this call. */
+/**
+ * Who writes, with the built-in roles that the caller holds for this call. Of what no call has caused, `session_id` is
+ * absent.
+ */
 export type Author = Pick<Caller, 'tenant' | 'subject' | 'key_id'> &
   Partial<Pick<Caller, 'issuer' | 'session_id'>> & { readonly roles: readonly string[] }
 

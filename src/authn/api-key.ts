@@ -10,6 +10,8 @@ export interface ApiKey {
   /** Built-in roles that the key holds itself; null: it holds what its subject holds. */
   readonly roles: readonly string[] | null
   readonly secret_sha256: Buffer
+  /** ms since the epoch: tells it from one of the same id that stood there before. */
+  readonly made: number
   /** ms since the epoch. */
   readonly expires_at: number | null
 }

@@ -27,7 +27,10 @@ export interface TokenClaims {
 }
 
 /** The API key, the session or the trusted issuer's word that an access token was got with: it ends with that. */
-export type GotWith = { readonly key: string } | { readonly session: string } | { readonly issuer: IssuedBy }
+export type GotWith =
+  | { readonly key: string; readonly made: number }
+  | { readonly session: string }
+  | { readonly issuer: IssuedBy }
 
 /** A trusted issuer's word, as its registration stood. */
 export interface IssuedBy {
@@ -70,20 +73,22 @@ function bearerOf(
   nowMs: number,
 ): Authenticated | Promise<Authenticated> {
   const { of } = claims
-  if ('key' in of) return bearerOfKey(source, claims, of.key, nowMs)
+  if ('key' in of) return bearerOfKey(source, claims, of, nowMs)
   if ('session' in of) return inSession(source, claims, of.session)
   return after(source.findIssuer(claims.tenant, of.issuer.name), (found) => byWordOf(claims, of.issuer, found))
 }
 
-/** A token that was got with a key holds what the key holds, while the key is there. */
+/** A token that was got with a key holds what the key holds, while that very key is there, and no other of its id. */
 function bearerOfKey(
   source: CredentialSource,
   { tenant }: TokenClaims,
-  key: string,
+  { key, made }: { readonly key: string; readonly made: number },
   nowMs: number,
 ): Authenticated | Promise<Authenticated> {
   return after(source.findApiKey(key), (stored) =>
-    stored?.tenant === tenant ? callerOf(stored, 'access_token', nowMs) : { caller: undefined, tenant },
+    stored?.tenant === tenant && stored.made === made
+      ? callerOf(stored, 'access_token', nowMs)
+      : { caller: undefined, tenant },
   )
 }
 

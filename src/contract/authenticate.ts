@@ -19,7 +19,7 @@ const Code = Type.String({
 
 /** The ways to say who one is, by `method`. */
 const METHODS = [
-  Type.Object({ method: Type.Literal('api_key'), api_key: Type.String({ minLength: 1, maxLength: 512 }) }, closed),
+  Type.Object({ method: Type.Literal('api_key'), api_key: Type.String({ minLength: 1, maxLength: 1024 }) }, closed),
   Type.Object(
     {
       method: Type.Literal('password'),

@@ -4,15 +4,22 @@ import {
   closed,
   EntityParams,
   Gone,
+  Nullable,
+  page,
+  pageQuery,
   problems,
+  ReadHeaders,
   type RouteConfig,
+  readProblems,
   stored,
+  Uuid,
   WriteHeaders,
   writeProblems,
 } from './common.ts'
 
 /** By `pdp:admin`, or by oneself. */
 const config = { permission: { type: 'pdp:credential', action: 'pdp:write' }, own: true } satisfies RouteConfig
+const reading = { permission: { type: 'pdp:credential', action: 'pdp:read' }, own: true } satisfies RouteConfig
 
 const CurrentPassword = Type.String({
   minLength: 1,
@@ -27,6 +34,36 @@ const { 'idempotency-key': _key, ...headers } = WriteHeaders.properties
 const Headers = Type.Object(headers)
 
 const answers = { ...writeProblems, ...problems(429) }
+
+export const getCredentials = {
+  method: 'GET',
+  url: '/v1/credentials/:type/:id',
+  config: reading,
+  schema: {
+    operationId: 'getCredentials',
+    tags: ['Credentials'],
+    summary: 'What somebody has to log in with; never a secret',
+    description: 'Who has nothing, or is nobody, gets the same answer: nothing.',
+    headers: ReadHeaders,
+    params: EntityParams,
+    response: {
+      200: Type.Object({
+        subject: EntityRef,
+        password: Nullable(Type.Object({ username: Type.String(), ...stored })),
+        totp: Nullable(
+          Type.Object({
+            confirmed: Type.Boolean({ description: 'Whether logins ask for it.' }),
+            pending: Type.Boolean({ description: 'A secret was given out that nobody has confirmed yet.' }),
+            recovery_codes_left: Type.Integer(),
+            ...stored,
+          }),
+        ),
+        sessions: Type.Integer({ description: 'How many have not ended.' }),
+      }),
+      ...readProblems,
+    },
+  },
+} as const
 
 export const putPassword = {
   method: 'PUT',
@@ -121,13 +158,50 @@ export const deleteTotp = {
 export const deleteSessions = {
   method: 'DELETE',
   url: '/v1/credentials/:type/:id/sessions',
-  config,
+  config: { ...config, revokes: true } satisfies RouteConfig,
   schema: {
     operationId: 'deleteSessions',
     tags: ['Credentials'],
     summary: 'End all sessions of a person',
     headers: Headers,
     params: EntityParams,
+    response: { 204: Gone, ...writeProblems },
+  },
+} as const
+
+const Session = Type.Object({
+  id: Type.String(),
+  method: Type.String({ description: 'By which it was opened.' }),
+  created_at: Type.String({ format: 'date-time' }),
+  used_at: Type.String({ format: 'date-time', description: 'When it was last refreshed.' }),
+  expires_at: Type.String({ format: 'date-time', description: 'When it ends at the latest.' }),
+})
+
+export const listSessions = {
+  method: 'GET',
+  url: '/v1/credentials/:type/:id/sessions',
+  config: reading,
+  schema: {
+    operationId: 'listSessions',
+    tags: ['Credentials'],
+    summary: 'List the sessions of a person that have not ended, newest first',
+    headers: ReadHeaders,
+    params: EntityParams,
+    querystring: Type.Object(pageQuery, closed),
+    response: { 200: page(Session), ...readProblems },
+  },
+} as const
+
+export const deleteSession = {
+  method: 'DELETE',
+  url: '/v1/credentials/:type/:id/sessions/:session',
+  config: { ...config, revokes: true } satisfies RouteConfig,
+  schema: {
+    operationId: 'deleteSession',
+    tags: ['Credentials'],
+    summary: 'End one session of a person',
+    headers: Headers,
+    params: Type.Object({ ...EntityParams.properties, session: Uuid }),
     response: { 204: Gone, ...writeProblems },
   },
 } as const

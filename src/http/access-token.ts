@@ -106,23 +106,25 @@ function check(jwt: JWT, keys: SigningKeys, issuer: string, token: string, nowMs
 /** What a library leaves unchecked: that each claim has its type, and that the token is not from the future. */
 function claimsOf(claims: unknown, nowMs: number): TokenClaims | undefined {
   if (!Value.Check(Claims, claims) || claims.iat * 1000 > nowMs + MAX_SKEW_MS) return undefined
-  const { tenant, sub, sub_type, key, sid, issuer, jti, exp } = claims
-  const of = ofOne(key, sid, issuer)
+  const { tenant, sub, sub_type, key, key_made, sid, issuer, jti, exp } = claims
+  const ofKey = key === undefined || key_made === undefined ? undefined : { key, made: key_made }
+  const of = ofOne(ofKey, sid, issuer)
   return of && { tenant, subject: { type: sub_type, id: sub }, of, jti, exp }
 }
 
-function claimOf(of: GotWith): { key: string } | { sid: string } | { issuer: IssuedBy } {
+function claimOf(of: GotWith): { key: string; key_made: number } | { sid: string } | { issuer: IssuedBy } {
+  if ('key' in of) return { key: of.key, key_made: of.made }
   return 'session' in of ? { sid: of.session } : of
 }
 
 /** A token is of a key, of a session or of an issuer, never of two of them. */
 function ofOne(
-  key: string | undefined,
+  key: GotWith | undefined,
   session: string | undefined,
   issuer: IssuedBy | undefined,
 ): GotWith | undefined {
   const [of, second] = [
-    ...(key === undefined ? [] : [{ key }]),
+    ...(key === undefined ? [] : [key]),
     ...(session === undefined ? [] : [{ session }]),
     ...(issuer === undefined ? [] : [{ issuer }]),
   ]
@@ -134,6 +136,7 @@ const Claims = Type.Object({
   sub_type: Identifier,
   tenant: Type.String(),
   key: Type.Optional(Type.String()),
+  key_made: Type.Optional(Type.Number()),
   sid: Type.Optional(Type.String()),
   issuer: Type.Optional(Type.Object({ name: Type.String(), version: Type.Number(), roles: Type.Array(Type.String()) })),
   jti: Type.String(),

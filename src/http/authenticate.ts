@@ -91,6 +91,8 @@ async function end(
   { tenant, subject, method, session_id }: Caller,
   all: boolean,
 ): Promise<Record<string, unknown>> {
+  // Who holds a key of somebody's is not that person, nor is whom an issuer names.
+  if (all && session_id === null) throw new Failure('unprocessable', 'only who is in a session ends all of them')
   if (all) return { sessions: await sessions.revokeAll(tenant, subject) }
   if (session_id !== null) {
     await sessions.revoke(tenant, session_id)

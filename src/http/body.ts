@@ -25,6 +25,13 @@ export function readBodies(app: FastifyInstance): void {
       done(error as Error)
     }
   })
+  // After the guard, so that who is nobody learns nothing. Read as it came, such a body would be another one than what
+  // stands in front has unpacked and looked at.
+  app.addHook('preParsing', (request, _reply, _payload, done) => {
+    const encoding = request.headers['content-encoding']
+    if (encoding === undefined || encoding.toLowerCase() === 'identity') done()
+    else done(new Failure('unsupported_media_type', 'a body is taken without a Content-Encoding only'))
+  })
   app.addHook('preValidation', (request, _reply, done) => {
     const { config, schema } = request.routeOptions
     const wantsBody = schema?.body !== undefined

@@ -72,7 +72,7 @@ const admin: Grants = {
   'pdp:settings': READ_WRITE,
   'pdp:api_key': READ_WRITE,
   'pdp:issuer': READ_WRITE,
-  'pdp:credential': ['pdp:write'],
+  'pdp:credential': READ_WRITE,
 }
 const operator: Grants = { 'pdp:tenant': READ_WRITE }
 const actingOperator: Grants = {

@@ -50,6 +50,8 @@ export interface CredentialFacts {
   readonly confirmed?: boolean
   /** Of sessions: how many were ended. */
   readonly ended?: number
+  /** Which one, where it was one by its id. */
+  readonly session?: string
 }
 
 export interface TenantFacts {

@@ -104,10 +104,10 @@ export interface Revision extends RevisionId {
 }
 
 /**
- * A row of the change log. What a key's hash is now comes along: the log itself never holds it. `before` is there for
+ * A row of the change log. What a key's hash is now, and when it was made, comes along: the log never holds the hash. `before` is there for
  * assignments only.
  */
-export type LoggedChange = PolicyChange & { readonly secret_sha256?: Buffer | null }
+export type LoggedChange = PolicyChange & { readonly secret_sha256?: Buffer | null; readonly made?: Date | null }
 
 /** A change, and the revision that made it. */
 export interface DatedChange {
@@ -116,7 +116,7 @@ export interface DatedChange {
 }
 
 /** A key as it is held in memory, of what the log or a table says of it. */
-export function apiKey(tenant: string, facts: ApiKeyFacts, secret_sha256: Buffer): ApiKey {
+export function apiKey(tenant: string, facts: ApiKeyFacts, secret_sha256: Buffer, made: Date): ApiKey {
   const { id, name, subject, roles, expires_at } = facts
   return {
     id,
@@ -125,6 +125,7 @@ export function apiKey(tenant: string, facts: ApiKeyFacts, secret_sha256: Buffer
     subject,
     roles,
     secret_sha256,
+    made: made.getTime(),
     expires_at: expires_at === null ? null : Date.parse(expires_at),
   }
 }

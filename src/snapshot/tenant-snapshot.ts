@@ -239,10 +239,10 @@ export class TenantSnapshot implements Filled {
     this.#kept.doubt()
   }
 
-  #changeApiKey({ key, after, secret_sha256 }: LoggedChange & { kind: 'api_key' }): void {
+  #changeApiKey({ key, after, secret_sha256, made }: LoggedChange & { kind: 'api_key' }): void {
     // Without a hash it is a key that was deleted since: a later row of the log says so.
-    if (after === null || !secret_sha256) this.#api_keys.delete(key.id)
-    else this.#api_keys.set(key.id, apiKey(this.id, after, secret_sha256))
+    if (after === null || !secret_sha256 || !made) this.#api_keys.delete(key.id)
+    else this.#api_keys.set(key.id, apiKey(this.id, after, secret_sha256, made))
   }
 
   #changeIssuer({ key, after }: LoggedChange & { kind: 'issuer' }, revision: number): void {

@@ -1,7 +1,9 @@
 import { type Kysely, sql } from 'kysely'
+import Type from 'typebox'
 import type { NewSession, Rotation, SessionLimits, SessionStore, ShownToken } from '../authn/session.ts'
 import type { EntityRef } from '../policy/model.ts'
 import type { RevocationSource } from '../snapshot/revoked-tokens.ts'
+import { decodeCursor, type Listed, type Page, paged } from './cursor.ts'
 import type { TenantDatabase } from './database.ts'
 import { tellRevoked } from './hints.ts'
 import type { Database } from './schema.ts'
@@ -123,6 +125,80 @@ async function revokeSession(db: Kysely<Database>, tenant: string, id: string): 
     )
     select id, ${tellRevoked} from ended`.execute(db)
   return rows.length > 0
+}
+
+/** A session that has not ended. Instants are RFC 3339 in UTC. */
+export interface OpenSession {
+  readonly id: string
+  readonly method: string
+  readonly created_at: string
+  readonly used_at: string
+  readonly expires_at: string
+}
+
+type SessionRow = Readonly<Record<'created_at' | 'used_at' | 'ends_at', Date>> &
+  Pick<OpenSession, 'id' | 'method'> & { readonly made: string }
+
+/** When it was made, in µs since the epoch, and its id. */
+const SessionCursor = Type.Tuple([
+  Type.String({ pattern: '^[0-9]{1,17}$' }),
+  Type.String({ pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' }),
+])
+
+const openSessions = (tenant: string, { type, id }: EntityRef, limits: SessionLimits) => sql`
+  sessions s where s.tenant_id = ${tenant} and s.subject_type = ${type} and s.subject_id = ${id} and ${isAlive(limits)}`
+
+/** Those of a subject that have not ended, newest first. */
+export async function listSessions(
+  db: Kysely<Database>,
+  tenant: string,
+  subject: EntityRef,
+  limits: SessionLimits,
+  page: Page,
+): Promise<Listed<OpenSession>> {
+  const [made, id] = decodeCursor(page.cursor, SessionCursor) ?? [null, null]
+  const { rows } = await sql<SessionRow>`
+    select * from (
+      select s.id, s.method, s.created_at, s.used_at, ${endOf(limits)} as ends_at,
+             (extract(epoch from s.created_at) * 1000000)::bigint::text as made
+      from ${openSessions(tenant, subject, limits)}) open
+    where ${made}::text is null or (made::bigint, id) < (${made}::bigint, ${id}::uuid)
+    order by made::bigint desc, id desc limit ${page.limit + 1}`.execute(db)
+  return paged(rows, page.limit, (row) => [row.made, row.id], shownSession)
+}
+
+function shownSession({ id, method, created_at, used_at, ends_at }: SessionRow): OpenSession {
+  return {
+    id,
+    method,
+    created_at: created_at.toISOString(),
+    used_at: used_at.toISOString(),
+    expires_at: ends_at.toISOString(),
+  }
+}
+
+export async function countSessions(
+  db: Kysely<Database>,
+  tenant: string,
+  subject: EntityRef,
+  limits: SessionLimits,
+): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    select count(*)::int as count from ${openSessions(tenant, subject, limits)}`.execute(db)
+  return rows[0]?.count ?? 0
+}
+
+/** Ends one session, if it is the subject's. @returns whether it was, and had not ended. */
+export async function revokeSessionOf(
+  db: Kysely<Database>,
+  tenant: string,
+  { type, id }: EntityRef,
+  session: string,
+): Promise<boolean> {
+  const { rows } = await sql`
+    select 1 from sessions
+    where tenant_id = ${tenant} and id = ${session}::uuid and subject_type = ${type} and subject_id = ${id}`.execute(db)
+  return rows.length > 0 && revokeSession(db, tenant, session)
 }
 
 /** Ends all sessions of a subject, or all but one. @returns how many there were. */

@@ -47,16 +47,17 @@ export function snapshotSource(db: TenantDatabase): Source {
 async function apiKeys(db: Kysely<Database>, tenant: string): Promise<ApiKey[]> {
   const rows = await db
     .selectFrom('api_keys')
-    .select(['id', 'name', 'subject_type', 'subject_id', 'roles', 'secret_sha256', 'expires_at'])
+    .select(['id', 'name', 'subject_type', 'subject_id', 'roles', 'secret_sha256', 'expires_at', 'created_at'])
     .where('tenant_id', '=', tenant)
     .execute()
-  return rows.map(({ id, name, subject_type, subject_id, roles, secret_sha256, expires_at }) => ({
+  return rows.map(({ id, name, subject_type, subject_id, roles, secret_sha256, expires_at, created_at }) => ({
     id,
     tenant,
     name,
     subject: { type: subject_type, id: subject_id },
     roles,
     secret_sha256,
+    made: created_at.getTime(),
     expires_at: expires_at === null ? null : expires_at.getTime(),
   }))
 }
@@ -181,6 +182,7 @@ const changes = sql`policy_changes c
 // written and is not there (by hand) is no document, and nothing that was deleted.
 const changeColumns = sql`
   c.kind, c.key, c.operation, case when c.kind = 'assignment' then c.before end as before, k.secret_sha256,
+  k.created_at as made,
   case when c.operation <> 'delete' and c.kind in ('settings', 'type', 'policy', 'role', 'rule')
     then coalesce(nullif(c.after, 'null'), '"no document"') else c.after end as after`
 

@@ -23,6 +23,29 @@ export async function getTotp(
   return rows[0]
 }
 
+export interface TotpState {
+  readonly confirmed: boolean
+  readonly pending: boolean
+  readonly recovery_codes_left: number
+  readonly version: number
+  readonly created_at: Date
+  readonly updated_at: Date
+}
+
+/** All that may be told of a second factor. */
+export async function totpState(
+  db: Kysely<Database>,
+  tenant: string,
+  subject: EntityRef,
+): Promise<TotpState | undefined> {
+  const { rows } = await sql<TotpState>`
+    select sealed is not null as confirmed, pending is not null as pending, version, created_at, updated_at,
+           (select count(*)::int from recovery_codes where ${of(tenant, subject)} and used_at is null)
+             as recovery_codes_left
+    from totps where ${of(tenant, subject)}`.execute(db)
+  return rows[0]
+}
+
 /** Keeps a secret that is not confirmed yet, beside the one that is. */
 export async function putPendingTotp(
   trx: Transaction<Database>,

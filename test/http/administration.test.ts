@@ -222,33 +222,43 @@ describe('bad input is refused with a pointer, and nothing is written', () => {
   })
 })
 
+const SESSIONS = 'credentials/user/nobody/sessions'
+
 describe('a list', () => {
-  test.each(['audit', 'changes', 'rules', 'roles', 'policies', 'entities', 'assignments', 'api-keys'])(
-    'what a forged cursor says is no fault of /v1/%s',
-    async (list) => {
-      const forged = [
-        [1e20, 0],
-        [1, 99999999999],
-        [-1, -1],
-        [1.5, 0],
-        [UUID],
-        [`urn:uuid:${UUID}`],
-        ['x', `urn:uuid:${UUID}`],
-        ['x'.repeat(5000), 'y'],
-        ['\u0000'],
-        ['\u0000', '\u0000'],
-        ['\ud800'],
-        [null],
-        [],
-        {},
-      ]
-      for (const keys of forged) {
-        const cursor = Buffer.from(JSON.stringify(keys)).toString('base64url')
-        const { status } = await verdict.ask(`GET /v1/${list}?cursor=${cursor}`)
-        expect([200, 400], JSON.stringify(keys)).toContain(status)
-      }
-    },
-  )
+  test.each([
+    'audit',
+    'changes',
+    'rules',
+    'roles',
+    'policies',
+    'entities',
+    'assignments',
+    'api-keys',
+    'issuers',
+    SESSIONS,
+  ])('what a forged cursor says is no fault of /v1/%s', async (list) => {
+    const forged = [
+      [1e20, 0],
+      [1, 99999999999],
+      [-1, -1],
+      [1.5, 0],
+      [UUID],
+      [`urn:uuid:${UUID}`],
+      ['x', `urn:uuid:${UUID}`],
+      ['x'.repeat(5000), 'y'],
+      ['\u0000'],
+      ['\u0000', '\u0000'],
+      ['\ud800'],
+      [null],
+      [],
+      {},
+    ]
+    for (const keys of forged) {
+      const cursor = Buffer.from(JSON.stringify(keys)).toString('base64url')
+      const { status } = await verdict.ask(`GET /v1/${list}?cursor=${cursor}`)
+      expect([200, 400], JSON.stringify(keys)).toContain(status)
+    }
+  })
 
   test('is paged without loss or repetition', async () => {
     const names = Array.from({ length: 25 }, (_, n) => `page-${String(n).padStart(2, '0')}`)

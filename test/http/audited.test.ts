@@ -82,6 +82,9 @@ const CALLS: Readonly<Record<string, () => Promise<Call>>> = {
   deletePassword: async () => ({ path: await password() }),
   putTotp: async () => ({ path: (await password()).replace('password', 'totp') }),
   deleteTotp: async () => ({ path: await totp() }),
+  getCredentials: async () => ({ path: `/v1/credentials/user/${name()}` }),
+  listSessions: async () => ({ path: `/v1/credentials/user/${name()}/sessions` }),
+  deleteSession: async () => ({ path: await session() }),
   deleteSessions: async () => ({ path: `/v1/credentials/user/${name()}/sessions` }),
   getAuditProof: async () => ({ path: await proof() }),
   getAuditConsistency: async () => ({ path: `/v1/audit/checkpoints/consistency?${await sizes()}` }),
@@ -109,6 +112,15 @@ async function totp(): Promise<string> {
   const path = (await password()).replace('password', 'totp')
   expect((await verdict.ask(`PUT ${path}`)).status).toBe(200)
   return path
+}
+
+async function session(): Promise<string> {
+  const path = await password()
+  const username = path.split('/').at(-2)
+  const body = { method: 'password', tenant: 'default', username, password: PASSWORD }
+  const { body: opened } = await verdict.ask('POST /v1/authenticate', { key: null, body })
+  const me = await verdict.ask('GET /v1/authenticate/me', { key: opened.access_token })
+  return path.replace('password', `sessions/${me.body.session_id}`)
 }
 
 async function accessToken(): Promise<string> {
@@ -270,7 +282,8 @@ describe('a call that fails leaves one record, with its status', () => {
     const path = url.replace(/:\w+/g, () => randomUUID())
     if (schema.operationId === 'putEntities') return { path, ...NO_LINES }
     // Who has no session has none left.
-    if (schema.operationId === 'deleteSessions') return { path: path.replace('credentials/', 'credentials/%01') }
+    if (schema.operationId === 'deleteSessions' || schema.operationId === 'getCredentials')
+      return { path: path.replace('credentials/', 'credentials/%01') }
     if ('querystring' in schema) return { path: `${path}?nonsense=1`, ...('body' in schema && { body: {} }) }
     if ('body' in schema) return { path, body: { nonsense: 1 } }
     if (url.includes(':')) return { path }

@@ -129,6 +129,8 @@ test('a read of the audit says what was asked of it', async () => {
   expect(items).toMatchObject([{ type: 'audit_access', context: { query: { subject_id: 'ann', decision: 'false' } } }])
 })
 
+const SESSION = randomUUID()
+
 describe('what belongs to another tenant answers exactly as what does not exist', () => {
   const named = guarded.filter(
     ({ url, config }) => /:(name|id|type)|^\/v1\/entity$/.test(url) && config.permission !== 'caller',
@@ -146,7 +148,7 @@ describe('what belongs to another tenant answers exactly as what does not exist'
   })
 
   const pathTo = (route: Route, id: string) =>
-    `${route.method} ${route.url.replace(':type', 'user').replace(/:\w+/g, id)}${route.url === '/v1/entity' ? `?type=user&id=${id}` : ''}`
+    `${route.method} ${route.url.replace(':type', 'user').replace(':session', SESSION).replace(/:\w+/g, id)}${route.url === '/v1/entity' ? `?type=user&id=${id}` : ''}`
 
   const VALID: Record<string, (id: string) => object> = {
     putIssuer: (id) => issuerOf(`https://${id}.test`),

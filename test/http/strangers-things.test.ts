@@ -14,6 +14,7 @@ interface Things {
   readonly api_key: string
   readonly assignment: string
   readonly audit: string
+  readonly session: string
 }
 
 let verdict: TestService
@@ -31,8 +32,9 @@ beforeAll(async () => {
     ] as const)
       things.set(`${method} ${url} ${whose}`, await makeThings(key, url.startsWith('/v1/credentials/')))
   }
-  things.set('own', await makeThings(verdict.adminKey))
-  for (const purpose of ['other', 'queried', 'named']) things.set(purpose, await makeThings(stranger))
+  things.set('own', await makeThings(verdict.adminKey, true))
+  for (const purpose of ['other', 'queried', 'named'])
+    things.set(purpose, await makeThings(stranger, purpose === 'other'))
 }, 120_000)
 afterAll(() => verdict.close())
 
@@ -60,9 +62,11 @@ async function makeThings(key: string, withPassword = false): Promise<Things> {
   await write(`PUT /v1/entities/user/${name}`, {})
   await write(`PUT /v1/issuers/${name}`, issuerOf(name))
   // Hashing a password takes its time.
+  let session: string = randomUUID()
   if (withPassword) {
     await write(`PUT /v1/credentials/user/${name}/password`, PASSWORD)
     expect((await verdict.ask(`PUT /v1/credentials/user/${name}/totp`, { key })).status).toBe(200)
+    session = await sessionOf(name, key)
   }
   const held = `held-${name}`
   await write(`PUT /v1/roles/${held}`, {})
@@ -70,7 +74,14 @@ async function makeThings(key: string, withPassword = false): Promise<Things> {
   const subject = { type: 'service', id: 'x' }
   const { body: api_key } = await write('POST /v1/api-keys', { name, subject, roles: ['pdp:auditor'] })
   const audit = await auditRecord(key)
-  return { name, api_key: api_key.id, assignment: assignment.id, audit }
+  return { name, api_key: api_key.id, assignment: assignment.id, audit, session }
+}
+
+async function sessionOf(username: string, key: string): Promise<string> {
+  const tenant = key === stranger ? 'acme' : 'default'
+  const body = { method: 'password', tenant, username, ...PASSWORD }
+  const { body: opened } = await verdict.ask('POST /v1/authenticate', { key: null, body })
+  return (await verdict.ask('GET /v1/authenticate/me', { key: opened.access_token })).body.session_id
 }
 
 const records = new Map<string, string>()
@@ -106,6 +117,7 @@ const ABSENT = (): Things => ({
     .toString(16)
     .padStart(12, '0')
     .replace(/(.{8})/, '$1-')}-7000-8000-${randomUUID().slice(24)}`,
+  session: randomUUID(),
 })
 
 /** Tenants are the operators' own things: who is none is refused whatever it names. */
@@ -133,6 +145,7 @@ function pathOf({ method, url }: Route, which: Things): string {
     .replace(':name', which.name)
     .replace(':tenant', which.name)
     .replace(':type/:id', `user/${which.name}`)
+    .replace(':session', which.session)
     .replace(/^(\/v1\/[a-z-]+)\/:id/, (_, root: keyof typeof id) => `${root}/${id[root]}`)
   return `${method} ${path}${url === '/v1/entity' ? `?type=user&id=${which.name}` : ''}`
 }

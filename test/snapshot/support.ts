@@ -44,9 +44,19 @@ export function noAssignment(before: GivenAssignment): LoggedChange {
   return { kind: 'assignment', key: { id: before.id }, operation: 'delete', before, after: null }
 }
 
+const MADE = new Date('2030-01-01T00:00:00Z')
+
 export function key(id: string, subject: EntityRef = user('alice')): LoggedChange {
   const after = { id, name: id, subject, roles: null, expires_at: null }
-  return { kind: 'api_key', key: { id }, operation: 'create', before: null, after, secret_sha256: Buffer.alloc(32, id) }
+  return {
+    kind: 'api_key',
+    key: { id },
+    operation: 'create',
+    before: null,
+    after,
+    secret_sha256: Buffer.alloc(32, id),
+    made: MADE,
+  }
 }
 
 export function tenantStatus(id: string, status: TenantStatus): LoggedChange {
@@ -110,8 +120,8 @@ class FakeTenant {
     const keys = new Map<string, ApiKey>()
     for (const change of this.log.flatMap(({ changes }) => changes)) {
       if (change.kind !== 'api_key') continue
-      if (change.after && change.secret_sha256)
-        keys.set(change.key.id, apiKey(this.id, change.after, change.secret_sha256))
+      if (change.after && change.secret_sha256 && change.made)
+        keys.set(change.key.id, apiKey(this.id, change.after, change.secret_sha256, change.made))
       else keys.delete(change.key.id)
     }
     return [...keys.values()]

@@ -194,4 +194,12 @@ const WAYS = [
       password: 'correct horse battery staple',
     })
   },
+  (dice, world) => {
+    const { type, id } = anybody(dice, world)
+    return { method: 'GET', path: `/v1/credentials/${type}/${id}${dice.is(0.5) ? '/sessions' : ''}` }
+  },
+  (dice, world) => {
+    const { type, id } = anybody(dice, world)
+    return { method: 'DELETE', path: `/v1/credentials/${type}/${id}/${dice.of(['sessions', 'totp', 'password'])}` }
+  },
 ] satisfies readonly Way[] as unknown as readonly [Way, ...Way[]]

@@ -1,0 +1,89 @@
+import { randomBytes } from 'node:crypto'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { findBinaries, findRunner } from '../../src/store/binaries.ts'
+import { Cluster, type ClusterOptions, initialise, SUPERUSER } from '../../src/store/cluster.ts'
+import { migrate } from '../../src/store/migrate.ts'
+import { newKey, PROJECT, type Program, startProgram, stopProgram } from './program.ts'
+
+/** Two processes over one database, as two replicas are, and who may do everything there. */
+export interface Replicas {
+  readonly one: string
+  readonly other: string
+  readonly adminKey: string
+}
+
+/** A Postgres and two services of their own for as long as `work` lasts. */
+export async function withReplicas<T>(
+  work: (replicas: Replicas) => Promise<T>,
+  env: Readonly<Record<string, string>> = {},
+): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'verdict-soak-replicas-'))
+  await chmod(folder, 0o711)
+  const open: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })]
+  try {
+    const { url, stop } = await postgres(folder)
+    open.push(stop)
+    const adminKey = newKey('admin')
+    const shared = {
+      DATABASE_URL: url,
+      VERDICT_ROOT_KEY: newKey('root'),
+      VERDICT_ADMIN_KEY: adminKey,
+      VERDICT_MASTER_KEY: randomBytes(32).toString('base64'),
+      VERDICT_PUBLIC_URL: 'https://verdict.test',
+      // All callers are at one address here, and in a hurry.
+      VERDICT_ADMIN_PER_MINUTE: '1000000000',
+      VERDICT_AUTHENTICATE_PER_MINUTE: '1000000000',
+      ...env,
+    }
+    const start = async (name: string): Promise<Program> => {
+      const program = await startProgram(PROJECT, { ...shared, VERDICT_DATA_DIR: join(folder, name) })
+      open.push(() => stopProgram(program))
+      return program
+    }
+    const one = await start('one')
+    const other = await start('other')
+    return await work({ one: one.url, other: other.url, adminKey })
+  } finally {
+    for (const close of open.reverse()) await close()
+  }
+}
+
+async function postgres(folder: string): Promise<{ url: string; stop: () => Promise<unknown> }> {
+  const runner = await findRunner()
+  const binaries = await findBinaries(runner, folder, () => undefined)
+  const password = randomBytes(18).toString('hex')
+  const options: ClusterOptions = { binaries, runner, directory: join(folder, 'postgres'), password, settings: {} }
+  await initialise(options)
+  const cluster = await Cluster.start(options)
+  const migrations = pathToFileURL(join(PROJECT, 'migrations/'))
+  await migrate(cluster.url(SUPERUSER, password, 'postgres'), { user: 'verdict', password }, migrations)
+  return { url: cluster.url('verdict', password, 'postgres'), stop: () => cluster.stop('immediate') }
+}
+
+export interface Reply {
+  readonly status: number
+  /** A member of the answer's body, where there is a text of this name. */
+  text(member: string): string
+  is(member: string, value: unknown): boolean
+}
+
+export async function call(url: string, method: string, path: string, key: string, body?: object): Promise<Reply> {
+  const headers = {
+    ...(key !== '' && { authorization: `Bearer ${key}` }),
+    ...(body !== undefined && { 'content-type': 'application/json' }),
+  }
+  const response = await fetch(url + path, { method, headers, ...(body && { body: JSON.stringify(body) }) })
+  const said = await response.text()
+  return {
+    status: response.status,
+    text(member) {
+      const value: unknown = JSON.parse(said)[member]
+      if (typeof value !== 'string') throw new Error(`${method} ${path}: ${response.status} without ${member}: ${said}`)
+      return value
+    },
+    is: (member, value) => JSON.parse(said)[member] === value,
+  }
+}
