@@ -1,9 +1,9 @@
-import { mkdir, open, rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { v7 } from 'uuid'
 import { Failure } from '../failure.ts'
 import { Backlog } from './backlog.ts'
-import { probeDisk, type SegmentFile, syncDirectory, writeAll } from './disk.ts'
+import { newFile, newSyncedFile, probeDisk, type SegmentFile, syncDirectory, writeAll } from './disk.ts'
 import { FRAME_HEADER, MAX_RECORD_BYTES, type RecordBatch, writeHeader } from './frame.ts'
 import { type Segment, Segments, segmentName, unlinkIfThere } from './segments.ts'
 
@@ -83,7 +83,7 @@ export class Journal {
     this.#maxBytes = options.maxBytes ?? 1024 * MIB
     // Space comes free by whole files, so that one file must be a small part of it.
     this.#segmentBytes = Math.min(options.segmentBytes ?? 64 * MIB, Math.ceil(this.#maxBytes / 8))
-    this.#openFile = options.openFile ?? ((path) => open(path, 'wx', 0o600))
+    this.#openFile = options.openFile ?? (this.#sync ? newSyncedFile : newFile)
     this.#probeMs = options.probeMs ?? 1000
     this.#backlog = new Backlog(this.#maxBytes, options.clock ?? (() => performance.now()))
   }
