@@ -79,6 +79,9 @@ export class Shipper {
   /** The store's position; undefined when it must be asked. */
   #position: number | undefined
   #batchLimit: number
+  #ahead:
+    | { readonly from: number; readonly limit: number; readonly batch: Promise<RecordBatch | undefined> }
+    | undefined
   #pauseMs = 0
   #partitionsUntil = 0
   #running: Promise<void> | undefined
@@ -94,7 +97,7 @@ export class Shipper {
     this.#source = options.source
     this.#store = options.store
     this.#log = options.log
-    this.#maxRecords = options.maxRecords ?? 2000
+    this.#maxRecords = options.maxRecords ?? 4000
     this.#maxBytes = options.maxBytes ?? 4 * 1024 * 1024
     this.#shortestLinger = options.lingerMs ?? 25
     this.#lingerMs = this.#shortestLinger
@@ -210,9 +213,10 @@ export class Shipper {
     this.#advance(from)
     if (this.#done()) return
     const start = Math.max(from, this.#source.oldest)
-    const batch = await this.#source.read(start, this.#batchLimit, this.#maxBytes)
+    const batch = await this.#read(start)
     if (batch === undefined) throw new Failure('internal', `record ${start} is not in the journal`)
     if (start > from) this.#reportGap(from, start)
+    this.#readAhead(batch.first + batch.lengths.length)
     const moved = await this.#store.insert(this.#source.writer, from, batch)
     this.#position = moved ? batch.first + batch.lengths.length : undefined
     if (this.#position === undefined) return
@@ -221,6 +225,23 @@ export class Shipper {
     this.#lingerMs = Math.max(this.#shortestLinger, longer)
     this.#advance(this.#position)
     await this.#trim(this.#position)
+  }
+
+  async #read(from: number): Promise<RecordBatch | undefined> {
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    // Only where nothing went wrong since.
+    if (ahead?.from === from && ahead.limit === this.#batchLimit) return ahead.batch
+    await ahead?.batch.catch(() => {})
+    return this.#source.read(from, this.#batchLimit, this.#maxBytes)
+  }
+
+  /** Where a whole batch waits, it is read while the store is busy with the one before. */
+  #readAhead(from: number): void {
+    const limit = Math.min(this.#maxRecords, this.#batchLimit * 2)
+    if (this.#source.confirmed - from < limit) return
+    this.#ahead = { from, limit, batch: this.#source.read(from, limit, this.#maxBytes) }
+    this.#ahead.batch.catch(() => {})
   }
 
   async #trim(position: number): Promise<void> {
