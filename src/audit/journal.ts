@@ -67,6 +67,7 @@ export class Journal {
   #takenBytes = 0
   readonly #backlog: Backlog
   #keptBytes = 0
+  #besides = 0
   #next = 0
   #running: Promise<void> | undefined
   #closed = false
@@ -100,14 +101,19 @@ export class Journal {
     return this.#next
   }
 
-  /** How many bytes lie here, shipped files that are not yet deleted included. */
+  /** How many bytes lie here, shipped files that are not yet deleted and other writers' logs included. */
   get bytes(): number {
-    return this.#keptBytes
+    return this.#keptBytes + this.#besides
   }
 
-  /** What lies here and is not known to be in the store. */
+  /** What lies here and is not known to be in the store, with other writers' logs; the age is that of this writer's. */
   get backlog(): { readonly bytes: number; readonly age: number } {
-    return this.#backlog
+    return { bytes: this.#backlog.bytes + this.#besides, age: this.#backlog.age }
+  }
+
+  /** How many bytes the logs take that dead processes have left on the same disk: the limit is on all of it. */
+  set besides(bytes: number) {
+    this.#besides = bytes
   }
 
   /**
@@ -125,7 +131,7 @@ export class Journal {
   }
 
   get #free(): number {
-    return this.#maxBytes - this.#keptBytes - this.#takenBytes
+    return this.#maxBytes - this.#keptBytes - this.#takenBytes - this.#besides
   }
 
   /** The first record that is still here. */

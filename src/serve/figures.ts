@@ -12,7 +12,7 @@ export function showFigures(metrics: Metrics, snapshots: Snapshots, trail: Audit
   metrics.observe('verdict_rules_quarantined', () => snapshots.quarantined)
   metrics.observe('verdict_revisions_applied_total', () => snapshots.revisionsApplied)
   metrics.observe('verdict_snapshot_staleness_seconds', () => snapshots.staleness / 1000)
-  metrics.observe('verdict_audit_backlog_records', () => trail.shipper.backlog)
+  metrics.observe('verdict_audit_backlog_records', () => trail.backlog)
   metrics.observe('verdict_audit_backlog_bytes', () => trail.journal.backlog.bytes)
   metrics.observe('verdict_audit_backlog_seconds', () => trail.journal.backlog.age / 1000)
   metrics.observe('verdict_audit_shipped_total', () => trail.shipper.shipped)

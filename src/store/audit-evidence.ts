@@ -8,7 +8,7 @@ import type {
   WriterState,
 } from '../audit/verify/evidence.ts'
 import type { StoredPrune } from '../audit/verify/pruned.ts'
-import { listAuditKeys } from './audit-keys.ts'
+import { listAuditKeys, listEndorsements } from './audit-keys.ts'
 import { readHashes } from './audit-tree.ts'
 import type { TenantDatabase } from './database.ts'
 import type { Database } from './schema.ts'
@@ -34,6 +34,7 @@ export async function withEvidence<T>(db: TenantDatabase, look: (evidence: Evide
 function evidenceIn(trx: Transaction<Database>): Evidence {
   return {
     keys: () => listAuditKeys(trx),
+    endorsements: () => listEndorsements(trx),
     async prunes() {
       const { rows } = await sql<StoredPrune>`select distinct statement, signed from audit_pruned`.execute(trx)
       return rows

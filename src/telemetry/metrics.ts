@@ -20,7 +20,10 @@ const OBSERVED = {
     'Revisions of policy data that this process has applied, over all tenants.',
   ],
   verdict_snapshot_staleness_seconds: ['gauge', 'Time since the database last confirmed that memory is up to date.'],
-  verdict_audit_backlog_records: ['gauge', 'Audit records in the journal that Postgres does not have yet.'],
+  verdict_audit_backlog_records: [
+    'gauge',
+    'Audit records on this disk that Postgres does not have yet, those of dead processes included.',
+  ],
   verdict_audit_backlog_bytes: ['gauge', 'The same in bytes.'],
   verdict_audit_backlog_seconds: ['gauge', 'Age of the oldest of them; 0 where there is none.'],
   verdict_audit_shipped_total: ['counter', 'Audit records of this process that Postgres has.'],

@@ -67,6 +67,8 @@ export interface RecordScope {
 
 /** What is looked at, all of it as it was at one instant: `store/audit-evidence.ts`. */
 export interface Evidence {
+  /** What keys have signed of those that follow them. */
+  endorsements(): Promise<readonly string[]>
   keys(): Promise<VerifierKey[]>
   /** The statements of what was pruned. */
   prunes(): Promise<StoredPrune[]>
