@@ -146,7 +146,9 @@ async function* records(trx: Transaction<Database>, scope: RecordScope): AsyncGe
   const ordered = order === undefined ? sql`` : order === 'asc' ? sql`order by at, id` : sql`order by at desc, id desc`
   await sql`declare records no scroll cursor for
     select tenant_id, at, id, writer, seq, record, type, actor_type, actor_id, subject_type, subject_id, action,
-           resource_type, resource_id, decision, reason, rules, ip, request_id, trace_id
+           resource_type, resource_id, decision, reason, rules, ip, request_id, trace_id,
+           subject_hash is not distinct from hashtext(subject_id)
+             and resource_hash is not distinct from hashtext(resource_id) as is_found
     from audit ${where} ${ordered}`.execute(trx)
   let failed = false
   try {

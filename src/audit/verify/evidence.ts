@@ -37,6 +37,8 @@ export interface StoredRecord {
   readonly writer: string
   readonly seq: number
   readonly record: Buffer
+  /** Whether the hashes by which ids are found are those of the ids. */
+  readonly is_found: boolean
   readonly type: string
   readonly actor_type: string | null
   readonly actor_id: string | null
