@@ -90,6 +90,17 @@ export interface Pdp {
   record(event: AuditEvent, mode: AuditMode): Promise<void>
 }
 
+/** What a permission asks of the policy `pdp`: the same for each call of a route, so it is made once. */
+const askedBy = new WeakMap<PdpPermission, { action: { name: string }; resource: EntityFacts }>()
+
+function askedOf(permission: PdpPermission) {
+  const known = askedBy.get(permission)
+  if (known !== undefined) return known
+  const made = { action: { name: permission.action }, resource: bareEntity({ type: permission.type, id: '*' }) }
+  askedBy.set(permission, made)
+  return made
+}
+
 export function createPdp(parts: PdpParts): Pdp {
   const { snapshots, trail, clock, metrics, redactor } = parts
   const builtIn = builtInPolicy()
@@ -162,12 +173,8 @@ export function createPdp(parts: PdpParts): Pdp {
     },
 
     permit(caller, roles, permission) {
-      const request = {
-        subject: caller,
-        action: { name: permission.action },
-        resource: { type: permission.type, id: '*' },
-      }
-      return decideBuiltIn({ subject: caller, resource: bareEntity(request.resource) }, roles, request)
+      const { action, resource } = askedOf(permission)
+      return decideBuiltIn({ subject: caller, resource }, roles, { subject: caller, action, resource })
     },
 
     async evaluate(asking, asked) {

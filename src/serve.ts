@@ -180,7 +180,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
         maxStaleness: config.maxStalenessMs,
         clockSkew: state.skew,
         isAuditKept: trail.isKeeping,
-        auditBacklog: trail.shipper.backlog,
+        auditBacklog: trail.backlog,
         auditBacklogAge: trail.journal.backlog.age,
         tenantsRefused: trail.journal.tenantsRefused,
         quarantinedRules: snapshots.quarantined,

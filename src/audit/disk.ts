@@ -1,3 +1,4 @@
+import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unlinkIfThere } from './segments.ts'
@@ -7,6 +8,28 @@ export interface SegmentFile {
   write(buffer: Buffer, offset: number, length: number, position: number): Promise<{ bytesWritten: number }>
   datasync(): Promise<void>
   close(): Promise<void>
+}
+
+/**
+ * Makes a file whose writes are on the disk when they are done: the kernel syncs as it writes. That is what a sync after
+ * the write comes to, without a second way through the thread pool, which took a quarter of what a small group cost.
+ * Elsewhere than on Linux the flag promises less than a sync does.
+ */
+export async function newSyncedFile(path: string): Promise<SegmentFile> {
+  if (process.platform !== 'linux') return newFile(path)
+  const { O_WRONLY, O_CREAT, O_EXCL, O_DSYNC } = constants
+  const file = await open(path, O_WRONLY | O_CREAT | O_EXCL | O_DSYNC, 0o600)
+  return {
+    write: (buffer, offset, length, position) => file.write(buffer, offset, length, position),
+    datasync: () => SYNCED,
+    close: () => file.close(),
+  }
+}
+
+const SYNCED = Promise.resolve()
+
+export function newFile(path: string): Promise<SegmentFile> {
+  return open(path, 'wx', 0o600)
 }
 
 export async function writeAll(file: SegmentFile, buffer: Buffer, length: number, position: number): Promise<void> {

@@ -1,9 +1,9 @@
-import { mkdir, open, rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { v7 } from 'uuid'
 import { Failure } from '../failure.ts'
 import { Backlog } from './backlog.ts'
-import { probeDisk, type SegmentFile, syncDirectory, writeAll } from './disk.ts'
+import { newFile, newSyncedFile, probeDisk, type SegmentFile, syncDirectory, writeAll } from './disk.ts'
 import { FRAME_HEADER, MAX_RECORD_BYTES, type RecordBatch, writeHeader } from './frame.ts'
 import { type Segment, Segments, segmentName, unlinkIfThere } from './segments.ts'
 
@@ -68,6 +68,7 @@ export class Journal {
   #takenBytes = 0
   readonly #backlog: Backlog
   #keptBytes = 0
+  #besides = 0
   #next = 0
   #running: Promise<void> | undefined
   #closed = false
@@ -84,7 +85,7 @@ export class Journal {
     this.#maxBytes = options.maxBytes ?? 1024 * MIB
     // Space comes free by whole files, so that one file must be a small part of it.
     this.#segmentBytes = Math.min(options.segmentBytes ?? 64 * MIB, Math.ceil(this.#maxBytes / 8))
-    this.#openFile = options.openFile ?? ((path) => open(path, 'wx', 0o600))
+    this.#openFile = options.openFile ?? (this.#sync ? newSyncedFile : newFile)
     this.#probeMs = options.probeMs ?? 1000
     this.#backlog = new Backlog(this.#maxBytes, options.clock ?? (() => performance.now()))
   }
@@ -101,14 +102,19 @@ export class Journal {
     return this.#next
   }
 
-  /** How many bytes lie here, shipped files that are not yet deleted included. */
+  /** How many bytes lie here, shipped files that are not yet deleted and other writers' logs included. */
   get bytes(): number {
-    return this.#keptBytes
+    return this.#keptBytes + this.#besides
   }
 
-  /** What lies here and is not known to be in the store. */
+  /** What lies here and is not known to be in the store, with other writers' logs; the age is that of this writer's. */
   get backlog(): { readonly bytes: number; readonly age: number } {
-    return this.#backlog
+    return { bytes: this.#backlog.bytes + this.#besides, age: this.#backlog.age }
+  }
+
+  /** How many bytes the logs take that dead processes have left on the same disk: the limit is on all of it. */
+  set besides(bytes: number) {
+    this.#besides = bytes
   }
 
   /**
@@ -126,7 +132,7 @@ export class Journal {
   }
 
   get #free(): number {
-    return this.#maxBytes - this.#keptBytes - this.#takenBytes
+    return this.#maxBytes - this.#keptBytes - this.#takenBytes - this.#besides
   }
 
   /** The first record that is still here. */

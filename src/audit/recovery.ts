@@ -1,4 +1,4 @@
-import { readdir, rm } from 'node:fs/promises'
+import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { validate } from 'uuid'
 import type { RecordBatch } from './frame.ts'
@@ -57,7 +57,23 @@ export async function recoverJournals(options: RecoveryOptions, deadlineMs: numb
   return outcomes
 }
 
-async function leftWriters({ root, self, only }: RecoveryOptions): Promise<string[]> {
+/** How many bytes of dead processes' logs are left. */
+export async function leftBytes(options: Pick<RecoveryOptions, 'root' | 'self'>): Promise<number> {
+  let sum = 0
+  for (const writer of await leftWriters(options)) {
+    const directory = join(options.root, writer)
+    // A log may be done with, and its files gone, while they are counted.
+    for (const name of await readdir(directory).catch(() => [])) {
+      sum += await stat(join(directory, name)).then(
+        ({ size }) => size,
+        () => 0,
+      )
+    }
+  }
+  return sum
+}
+
+async function leftWriters({ root, self, only }: Pick<RecoveryOptions, 'root' | 'self' | 'only'>): Promise<string[]> {
   const entries = await readdir(root, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
     throw error

@@ -42,7 +42,10 @@ export interface ShipperOptions {
   readonly log: Log
   readonly maxRecords?: number
   readonly maxBytes?: number
-  /** How long a first record waits for others to travel with, unless somebody waits for its commit. */
+  /**
+   * How long a first record waits for others to travel with, at least, unless somebody waits for its commit: longer while
+   * many come, since a statement costs as much as a hundred records in it.
+   */
   readonly lingerMs?: number
 }
 
@@ -51,6 +54,9 @@ interface Waiter {
   readonly resolve: () => void
 }
 
+const LONGEST_LINGER = 250
+/** A batch of fewer was worth no longer wait. */
+const MANY = 16
 const SHORTEST_PAUSE = 100
 const LONGEST_PAUSE = 2000
 const DAY = 24 * 60 * 60 * 1000
@@ -65,13 +71,17 @@ export class Shipper {
   readonly #log: Log
   readonly #maxRecords: number
   readonly #maxBytes: number
-  readonly #lingerMs: number
+  readonly #shortestLinger: number
+  #lingerMs: number
   readonly #waiters = new Set<Waiter>()
   /** How many records are known to be in the store; what is asked of `shipped`. */
   #shipped = 0
   /** The store's position; undefined when it must be asked. */
   #position: number | undefined
   #batchLimit: number
+  #ahead:
+    | { readonly from: number; readonly limit: number; readonly batch: Promise<RecordBatch | undefined> }
+    | undefined
   #pauseMs = 0
   #partitionsUntil = 0
   #running: Promise<void> | undefined
@@ -87,9 +97,10 @@ export class Shipper {
     this.#source = options.source
     this.#store = options.store
     this.#log = options.log
-    this.#maxRecords = options.maxRecords ?? 2000
+    this.#maxRecords = options.maxRecords ?? 4000
     this.#maxBytes = options.maxBytes ?? 4 * 1024 * 1024
-    this.#lingerMs = options.lingerMs ?? 25
+    this.#shortestLinger = options.lingerMs ?? 25
+    this.#lingerMs = this.#shortestLinger
     this.#batchLimit = this.#maxRecords
   }
 
@@ -119,8 +130,9 @@ export class Shipper {
 
   /** There is something new to ship. */
   nudge(): void {
-    if (this.#wake === undefined || this.#linger !== undefined) return
-    this.#linger = setTimeout(() => this.#hurry(), this.#waiters.size > 0 ? 0 : this.#lingerMs)
+    if (this.#wake === undefined) return
+    if (this.backlog >= this.#maxRecords) this.#hurry()
+    else this.#linger ??= setTimeout(() => this.#hurry(), this.#waiters.size > 0 ? 0 : this.#lingerMs)
   }
 
   /** Waits until record `seq` is in the store. */
@@ -201,15 +213,35 @@ export class Shipper {
     this.#advance(from)
     if (this.#done()) return
     const start = Math.max(from, this.#source.oldest)
-    const batch = await this.#source.read(start, this.#batchLimit, this.#maxBytes)
+    const batch = await this.#read(start)
     if (batch === undefined) throw new Failure('internal', `record ${start} is not in the journal`)
     if (start > from) this.#reportGap(from, start)
+    this.#readAhead(batch.first + batch.lengths.length)
     const moved = await this.#store.insert(this.#source.writer, from, batch)
     this.#position = moved ? batch.first + batch.lengths.length : undefined
     if (this.#position === undefined) return
     this.#batchLimit = Math.min(this.#maxRecords, this.#batchLimit * 2)
+    const longer = batch.lengths.length >= MANY ? Math.min(LONGEST_LINGER, this.#lingerMs * 2) : 0
+    this.#lingerMs = Math.max(this.#shortestLinger, longer)
     this.#advance(this.#position)
     await this.#trim(this.#position)
+  }
+
+  async #read(from: number): Promise<RecordBatch | undefined> {
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    // Only where nothing went wrong since.
+    if (ahead?.from === from && ahead.limit === this.#batchLimit) return ahead.batch
+    await ahead?.batch.catch(() => {})
+    return this.#source.read(from, this.#batchLimit, this.#maxBytes)
+  }
+
+  /** Where a whole batch waits, it is read while the store is busy with the one before. */
+  #readAhead(from: number): void {
+    const limit = Math.min(this.#maxRecords, this.#batchLimit * 2)
+    if (this.#source.confirmed - from < limit) return
+    this.#ahead = { from, limit, batch: this.#source.read(from, limit, this.#maxBytes) }
+    this.#ahead.batch.catch(() => {})
   }
 
   async #trim(position: number): Promise<void> {

@@ -3,7 +3,7 @@ import { type AuditEvent, encodeEvent } from './event.ts'
 import { Journal, type JournalOptions } from './journal.ts'
 import { atMost } from './limit.ts'
 import { Outbox, type OutboxStore } from './outbox.ts'
-import { recoverJournals } from './recovery.ts'
+import { leftBytes, type Progress, recoverJournals } from './recovery.ts'
 import { type AuditStore, type Log, Shipper } from './shipper.ts'
 
 export interface AuditTrailOptions extends JournalOptions {
@@ -21,6 +21,8 @@ export class AuditTrail {
   readonly outbox: Outbox
   readonly #options: AuditTrailOptions
   readonly #stopped = new AbortController()
+  /** Of dead processes' logs that are being shipped, how many records are left of each. */
+  readonly #left = new Map<string, number>()
   #recovery: Promise<void> | undefined
 
   private constructor(options: AuditTrailOptions, journal: Journal) {
@@ -34,6 +36,7 @@ export class AuditTrail {
   /** The data directory's lock must be held: journals of other writers in it are taken for those of dead processes. */
   static async open(options: AuditTrailOptions): Promise<AuditTrail> {
     const trail = new AuditTrail(options, await Journal.open(options))
+    await trail.#weigh()
     trail.shipper.start()
     trail.outbox.start()
     trail.#recovery = trail.#recover()
@@ -43,6 +46,13 @@ export class AuditTrail {
   /** Whether a record would be kept now, as far as is known. */
   get isKeeping(): boolean {
     return this.journal.isKeeping
+  }
+
+  /** Records on this machine's disk that are not known to be in the database, dead processes' included. */
+  get backlog(): number {
+    let sum = this.shipper.backlog
+    for (const records of this.#left.values()) sum += records
+    return sum
   }
 
   /** Waits until the record is safe on this machine's disk. @returns its number in the log. */
@@ -77,6 +87,10 @@ export class AuditTrail {
     return complete
   }
 
+  async #weigh(): Promise<void> {
+    this.journal.besides = await leftBytes({ root: this.#options.root, self: this.journal.writer })
+  }
+
   async #lastSweep(): Promise<void> {
     await this.outbox.stop()
     await this.outbox.sweep().catch((error: unknown) => {
@@ -88,9 +102,14 @@ export class AuditTrail {
   async #recover(): Promise<void> {
     const { root, store, log } = this.#options
     const { signal } = this.#stopped
+    const onProgress = ({ writer, records, shipped }: Progress) => void this.#left.set(writer, records - shipped)
     while (!signal.aborted) {
       try {
-        const logs = await recoverJournals({ root, self: this.journal.writer, store, log, signal }, Infinity)
+        const logs = await recoverJournals(
+          { root, self: this.journal.writer, store, log, signal, onProgress },
+          Infinity,
+        )
+        await this.#weigh()
         // Closing a writer frees what it owed.
         await this.outbox.sweep()
         if (logs.every(({ complete, damage }) => complete || damage !== undefined)) return

@@ -91,6 +91,11 @@ Examples:
   One tenant, in June:
     $ verdict audit verify --tenant acme --from 2026-06-01T00:00:00Z --to 2026-07-01T00:00:00Z --json`
 
+export const auditRotateHelp = `
+Prints the new public key. Every process signs with it within ten seconds. The key before it signs that it follows, so
+that verdict audit verify --key takes the old one or the new one. DATABASE_URL and VERDICT_MASTER_KEY are those of the
+service.`
+
 export const auditPruneHelp = `
 Only months that are over before the given instant, oldest first, each as a whole; and only those of which a signed
 checkpoint covers every record: it stops at the first that is not covered. What was dropped stays written in the table

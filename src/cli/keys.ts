@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { formatKey } from '../audit/note.ts'
 import { type AuditConfig, readAuditConfig, readMasterKeys } from '../config.ts'
+import { rotateAuditKey } from '../store/audit-keys.ts'
 import type { TenantDatabase } from '../store/database.ts'
 import { type MasterKeys, openDeploymentKey, resealDeploymentKey } from '../store/deployment-key.ts'
 import { listSigningKeys, revokeSigningKey, rotateSigningKeys } from '../store/signing-keys.ts'
@@ -33,6 +35,16 @@ async function revoked(db: TenantDatabase, key: Buffer, kid: string): Promise<st
   const next = await revokeSigningKey(db, key, kid)
   const said = `${kid} is revoked: what it has signed is refused within seconds, by every process.\n`
   return next === null ? said : `${said}${next} signs from now on.\n`
+}
+
+/** Makes a new key that signs the audit's checkpoints; see the command's help. */
+export async function rotateCheckpointKey(io: Io): Promise<number> {
+  const config = readAuditConfig(io.env)
+  const keys = await masterKeysFor(config, io)
+  const key = await withDatabase(config, async (db) => rotateAuditKey(db, await openDeploymentKey(db, keys)))
+  io.stdout.write(`${formatKey(key)}\n`)
+  io.stderr.write('It signs within seconds, in every process. The keys before it verify what they have signed.\n')
+  return EXIT.ok
 }
 
 /** Lists the signing keys, newest first. */

@@ -7,6 +7,7 @@ import type { ExportOptions } from './export.ts'
 import {
   applyHelp,
   auditPruneHelp,
+  auditRotateHelp,
   auditVerifyHelp,
   checkHelp,
   exportHelp,
@@ -83,6 +84,12 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .command('key')
     .description('print the public keys that checkpoints are signed with, the newest first')
     .action(async () => ended(await (await import('./audit/verify.ts')).printKeys(io)))
+
+  audit
+    .command('rotate-key')
+    .description('make a new key that signs checkpoints; those before it go on verifying what they have signed')
+    .addHelpText('after', auditRotateHelp)
+    .action(async () => ended(await (await import('./keys.ts')).rotateCheckpointKey(io)))
 
   audit
     .command('prune')

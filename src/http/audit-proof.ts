@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { FastifyRequest } from 'fastify'
 import type { Finding } from '../audit/verify/findings.ts'
 import type { OutsideNote } from '../audit/verify/outside.ts'
@@ -46,7 +47,8 @@ export function auditProofRoutes(app: App, db: TenantDatabase, verify: Verify): 
     ...contract.getAuditProof,
     handler: async (request) => {
       const { tenant } = readOf(request)
-      const proof = await proveInclusion(db.of(tenant), tenant, request.params.id)
+      const { id } = request.params
+      const proof = await onceSealed(id, () => proveInclusion(db.of(tenant), tenant, id))
       if (proof === undefined) throw new Failure('not_found', 'there is no such audit record')
       return proof
     },
@@ -76,17 +78,52 @@ export function auditProofRoutes(app: App, db: TenantDatabase, verify: Verify): 
   })
 }
 
+const SEALED_MS = 2_000
+const LOOK_MS = 200
+
+/**
+ * Records reach the database in a moment, and checkpoints come once a second while there is something new: whoever asks
+ * for the proof of what was answered just now waits for both.
+ */
+async function onceSealed<T>(id: string, prove: () => Promise<T | undefined>): Promise<T | undefined> {
+  for (const until = performance.now() + SEALED_MS; ; await pause(LOOK_MS)) {
+    const isOver = performance.now() > until
+    try {
+      const proof = await prove()
+      if (proof !== undefined || isOver || !isYoung(id)) return proof
+    } catch (error) {
+      if (isOver || !(error instanceof Failure) || error.code !== 'audit_unavailable') throw error
+    }
+  }
+}
+
+/** By the instant in a UUIDv7. */
+function isYoung(id: string): boolean {
+  return Date.now() - Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) < SEALED_MS
+}
+
+/** A verification holds a snapshot of the database, and so holds up pruning and the vacuum. */
+const VERIFY_MS = 10 * 60_000
+
+function tookTooLong(): Failure {
+  return new Failure('unprocessable', 'the verification takes too long: ask for a shorter time')
+}
+
 /** It may take longer than a silent connection is kept otherwise, and ends when nobody waits for it any more. */
 async function patiently<T>({ raw }: FastifyRequest, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const gone = new AbortController()
   const { socket } = raw
   const timeout = socket.timeout ?? 0
   const leave = () => gone.abort()
+  const tooLong = setTimeout(() => gone.abort(tookTooLong()), VERIFY_MS)
   socket.setTimeout(0)
   socket.once('close', leave)
   try {
     return await work(gone.signal)
+  } catch (error) {
+    throw gone.signal.reason instanceof Failure ? gone.signal.reason : error
   } finally {
+    clearTimeout(tooLong)
     socket.off('close', leave)
     socket.setTimeout(timeout)
   }

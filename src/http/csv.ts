@@ -46,11 +46,15 @@ export function csvLine(item: AuditItem): string {
 
 // What a spreadsheet takes for a formula, in either width. A quote before it makes it text (OWASP, "CSV injection").
 const FORMULA = /^\s*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/
+// Where a spreadsheet separates cells by semicolons, as in half of Europe, or by tabs, a line of ours is one quoted cell and
+// then text: what stands behind a separator in it, or begins a line, begins a cell.
+const FORMULA_WITHIN = /([;\t\r\n]\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])/g
 
-/** Always quoted, so that a separator of another country's does not cut a cell in two. */
+/** Always quoted. The exact text is in NDJSON. */
 export function cell(value: unknown): string {
   if (value === null || value === undefined) return ''
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   const text = typeof value === 'string' ? value : JSON.stringify(value)
-  return `"${FORMULA.test(text) ? "'" : ''}${text.replaceAll('"', '""')}"`
+  const safe = text.replace(FORMULA_WITHIN, "$1'").replaceAll('"', '""')
+  return `"${FORMULA.test(text) ? "'" : ''}${safe}"`
 }

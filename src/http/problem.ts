@@ -86,8 +86,10 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
 /** Turns a reply into that of a failure, where something else was about to be sent; the text is its body. */
 export function problemInstead(error: unknown, request: FastifyRequest, reply: FastifyReply): string {
   const failure = asFailure(error, request)
-  if (failure.code === 'internal') request.log.error({ err: error }, 'a request failed')
-  else if (STATUS[failure.code] === 503) request.log.warn({ code: failure.code, err: failure.cause }, failure.message)
+  const { log, id: request_id } = request
+  if (failure.code === 'internal') log.error({ request_id, err: error }, 'a request failed')
+  else if (STATUS[failure.code] === 503)
+    log.warn({ request_id, code: failure.code, err: failure.cause }, failure.message)
   if (failure.code === 'unauthenticated') reply.header('www-authenticate', 'Bearer realm="verdict"')
   if (failure.retryAfter !== undefined) reply.header('retry-after', String(failure.retryAfter))
   const problem = problemDetails(failure)

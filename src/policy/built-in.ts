@@ -155,12 +155,25 @@ export function isAboutVerdict({ resource, action }: AccessRequest): boolean {
 
 /** The facts with these built-in roles, as the policy `pdp` sees them. */
 export function holdingBuiltIn({ subject, resource }: Facts, roles: readonly string[]): Facts {
-  return { subject: { ...subject, given: [roles.map((role) => held(subject, role))] }, resource }
+  const { type, id, known, properties, disabled, ancestors } = subject
+  const given = [roles.map((role) => held(subject, role))]
+  // Written out, as each call makes one: over a spread object it takes 3 µs.
+  const holder = {
+    type,
+    id,
+    known,
+    properties,
+    disabled,
+    ancestors,
+    given,
+    asSubject: undefined,
+    asResource: undefined,
+  }
+  return { subject: holder, resource }
 }
 
 /** Facts of an entity of which nothing is known but its name. */
 export function bareEntity({ type, id }: EntityRef): EntityFacts {
-  // Written out, as each call makes one: over a spread object it takes 3 µs.
   return {
     type,
     id,

@@ -21,7 +21,7 @@ export function showFigures(
   metrics.observe('verdict_snapshot_staleness_seconds', () => snapshots.staleness / 1000)
   metrics.observe('verdict_listening', () => Number(hints.isListening))
   metrics.observe('verdict_hints_total', () => hints.heard)
-  metrics.observe('verdict_audit_backlog_records', () => trail.shipper.backlog)
+  metrics.observe('verdict_audit_backlog_records', () => trail.backlog)
   metrics.observe('verdict_audit_backlog_bytes', () => trail.journal.backlog.bytes)
   metrics.observe('verdict_audit_backlog_seconds', () => trail.journal.backlog.age / 1000)
   metrics.observe('verdict_audit_shipped_total', () => trail.shipper.shipped)

@@ -11,19 +11,39 @@ export interface SealingParts {
   readonly masterKey: Buffer
   readonly dataDir: string
   readonly log: Log
+  /** How often it is asked which key signs. */
+  readonly keysMs?: number
 }
 
 /** The way into the database for whoever ships records: nothing goes there that is not sealed. */
-export async function openSealing({ db, masterKey, dataDir, log }: SealingParts): Promise<Sealing> {
-  const signer = await openAuditSigner(db, masterKey)
-  const keys = await listAuditKeys(db)
-  return startSealing({
+export async function openSealing({ db, masterKey, dataDir, log, keysMs = KEYS_MS }: SealingParts): Promise<Sealing> {
+  const load = async () => ({ signer: await openAuditSigner(db, masterKey), keys: await listAuditKeys(db) })
+  let present = await load()
+  const timer = setInterval(() => {
+    load().then(
+      (loaded) => {
+        present = loaded
+      },
+      (error: unknown) => log.warn({ err: error }, 'it could not be asked which key signs checkpoints'),
+    )
+  }, keysMs).unref()
+  const sealing = startSealing({
     store: auditStore(db),
     seals: sealStore(db),
-    signer,
-    keys,
-    copies: await CheckpointCopies.open(copiesFile(dataDir), keys),
+    signer: () => present.signer,
+    keys: () => present.keys,
+    copies: await CheckpointCopies.open(copiesFile(dataDir), present.keys),
     log,
     clock: () => Date.now(),
   })
+  return {
+    ...sealing,
+    async stop() {
+      clearInterval(timer)
+      await sealing.stop()
+    },
+  }
 }
+
+/** A key that was rotated signs within that time. */
+const KEYS_MS = 10_000

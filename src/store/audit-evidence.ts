@@ -8,7 +8,7 @@ import type {
   WriterState,
 } from '../audit/verify/evidence.ts'
 import type { StoredPrune } from '../audit/verify/pruned.ts'
-import { listAuditKeys } from './audit-keys.ts'
+import { listAuditKeys, listEndorsements } from './audit-keys.ts'
 import { readHashes } from './audit-tree.ts'
 import type { TenantDatabase } from './database.ts'
 import type { Database } from './schema.ts'
@@ -34,6 +34,7 @@ export async function withEvidence<T>(db: TenantDatabase, look: (evidence: Evide
 function evidenceIn(trx: Transaction<Database>): Evidence {
   return {
     keys: () => listAuditKeys(trx),
+    endorsements: () => listEndorsements(trx),
     async prunes() {
       const { rows } = await sql<StoredPrune>`select distinct statement, signed from audit_pruned`.execute(trx)
       return rows
@@ -145,7 +146,9 @@ async function* records(trx: Transaction<Database>, scope: RecordScope): AsyncGe
   const ordered = order === undefined ? sql`` : order === 'asc' ? sql`order by at, id` : sql`order by at desc, id desc`
   await sql`declare records no scroll cursor for
     select tenant_id, at, id, writer, seq, record, type, actor_type, actor_id, subject_type, subject_id, action,
-           resource_type, resource_id, decision, reason, rules, ip, request_id, trace_id
+           resource_type, resource_id, decision, reason, rules, ip, request_id, trace_id,
+           subject_hash is not distinct from hashtext(subject_id)
+             and resource_hash is not distinct from hashtext(resource_id) as is_found
     from audit ${where} ${ordered}`.execute(trx)
   let failed = false
   try {

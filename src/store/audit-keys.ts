@@ -1,5 +1,6 @@
 import { createPrivateKey, generateKeyPairSync, type JsonWebKey, type KeyObject, randomUUID, sign } from 'node:crypto'
 import { type Kysely, sql, type Transaction } from 'kysely'
+import { endorse } from '../audit/endorsement.ts'
 import { type Signer, type VerifierKey, verifierKey } from '../audit/note.ts'
 import { seal, unseal } from '../authn/seal.ts'
 import { Failure } from '../failure.ts'
@@ -33,13 +34,42 @@ export async function listAuditKeys(db: Kysely<Database>): Promise<VerifierKey[]
   return rows.map(({ name, public_key }) => verifierKey(name, public_key))
 }
 
-/** Makes a key that signs from the next start of each process on. The log keeps its name. */
-export async function insertAuditKey(trx: Transaction<Database>, masterKey: Buffer, name: string): Promise<void> {
+/** What the keys of this deployment have signed of each other, as notes. */
+export async function listEndorsements(db: Kysely<Database>): Promise<string[]> {
+  const { rows } = await sql<{ endorsement: string }>`
+    select endorsement from audit_keys where endorsement is not null`.execute(db)
+  return rows.map(({ endorsement }) => endorsement)
+}
+
+/** Makes a key that every process signs with within seconds, endorsed by the one that signed until now. */
+export async function rotateAuditKey(db: Kysely<Database>, masterKey: Buffer): Promise<VerifierKey> {
+  return db.transaction().execute(async (trx) => {
+    await sql`select pg_advisory_xact_lock(${LOCK_ID})`.execute(trx)
+    const present = await newestKey(trx)
+    if (present === undefined) {
+      throw new Failure('not_found', 'no key has been made yet: the first start of Verdict makes it')
+    }
+    return insertAuditKey(trx, masterKey, present.name, signerOf(present, masterKey))
+  })
+}
+
+/** The log keeps its name. */
+export async function insertAuditKey(
+  trx: Transaction<Database>,
+  masterKey: Buffer,
+  name: string,
+  before?: Signer,
+): Promise<VerifierKey> {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519')
-  const { id, public_key } = verifierKey(name, rawPublic(publicKey))
+  const key = verifierKey(name, rawPublic(publicKey))
+  const { id, public_key } = key
   const jwk = Buffer.from(JSON.stringify(privateKey.export({ format: 'jwk' })))
   const sealed = seal(masterKey, labelOf(name, id), jwk)
-  await trx.insertInto('audit_keys').values({ name, id, public_key, sealed }).execute()
+  const endorsement = before === undefined ? null : endorse(key, before)
+  // Not that of the transaction's beginning: it may have waited for the one that made the key before.
+  const created_at = sql<Date>`clock_timestamp()`
+  await trx.insertInto('audit_keys').values({ name, id, public_key, sealed, endorsement, created_at }).execute()
+  return key
 }
 
 async function newestKey(db: Kysely<Database>): Promise<KeyRow | undefined> {

@@ -6,7 +6,8 @@ import { sqlState, type TenantDatabase } from './database.ts'
 
 /** Dropping a partition waits for whoever reads, and everybody else waits behind it: so in short spells. */
 const LOCK_MS = 500
-const PATIENCE_MS = 120_000
+/** Longer than a verification over HTTP may take, which reads all that is there. */
+const PATIENCE_MS = 15 * 60_000
 
 /** Prunes through the one function that the pruning role may call. */
 export function pruneStore(database: TenantDatabase): PruneStore {
@@ -52,7 +53,16 @@ async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
       return await attempt()
     } catch (error) {
       const cause = error instanceof Failure ? error.cause : error
-      if (sqlState(cause) !== '55P03' || Date.now() > deadline) throw error
+      if (sqlState(cause) !== '55P03') throw error
+      if (Date.now() > deadline) {
+        throw new Failure(
+          'busy',
+          'somebody reads the audit all the time, a verification perhaps: nothing more was pruned',
+          {
+            cause,
+          },
+        )
+      }
       await pause(100 + Math.random() * 400)
     }
   }

@@ -65,7 +65,14 @@ export interface Database {
     writers: Json<KnownLogs>
     at: GeneratedInstant
   }
-  audit_keys: { name: string; id: string; public_key: Buffer; sealed: Buffer; created_at: GeneratedInstant }
+  audit_keys: {
+    name: string
+    id: string
+    public_key: Buffer
+    sealed: Buffer
+    created_at: GeneratedInstant
+    endorsement: string | null
+  }
   audit_pruned: AuditPrunedTable
   deployment_key: { one: Generated<boolean>; sealed: Buffer; sealed_at: GeneratedInstant }
   passwords: PasswordTable

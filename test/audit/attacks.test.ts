@@ -174,6 +174,16 @@ const ATTACKS: readonly Attack[] = [
     outside: { integrity: ['column'], completeness: [] },
   },
   {
+    name: 'hides a row from those who look for its subject',
+    does: async (owner) => {
+      await owner.query('alter table audit alter column subject_hash drop expression')
+      return rowsOf(owner.query(`update audit set subject_hash = 0 where id = ${victim}`))
+    },
+    alone: { integrity: ['column'], completeness: [] },
+    outside: { integrity: ['column'], completeness: [] },
+    says: /subject_hash/,
+  },
+  {
     name: 'edits a row and computes its hash anew',
     does: async (owner) => {
       const { rows } = await owner.query(
@@ -225,6 +235,26 @@ const ATTACKS: readonly Attack[] = [
       return rowsOf(
         owner.query(
           `insert into audit_tree (writer, level, first, hashes, at) values ($1, 0, $2, $3, now() - interval '2 minutes')`,
+          [writer, seq, leafHash(record)],
+        ),
+      )
+    },
+    alone: { integrity: ['unsealed', 'column'], completeness: [] },
+    outside: { integrity: ['unsealed', 'column'], completeness: [] },
+  },
+  {
+    name: 'says of a forged row that it will come',
+    does: async (owner) => {
+      const { rows } = await owner.query(
+        `insert into audit (${AUDIT_COLUMNS}) select ${AUDIT_COLUMNS} from (select (jsonb_populate_record(a, jsonb_build_object(
+           'id', gen_random_uuid(), 'seq', (select position from audit_writers w where w.writer = a.writer)))).*
+         from audit a where id = ${victim}) forged returning writer, seq, record`,
+      )
+      const [{ writer, seq, record }] = rows
+      await owner.query('update audit_writers set position = position + 1 where writer = $1', [writer])
+      return rowsOf(
+        owner.query(
+          `insert into audit_tree (writer, level, first, hashes, at) values ($1, 0, $2, $3, now() + interval '1 day')`,
           [writer, seq, leafHash(record)],
         ),
       )

@@ -1,4 +1,5 @@
-import { open, readdir, stat } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open, readdir, readFile, readlink, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { SegmentFile } from '../../src/audit/disk.ts'
@@ -88,6 +89,31 @@ test('keeps several records as one, in order, or none of them', async () => {
   expect(calls.slice(0, 2)).toEqual(['write', 'sync'])
   await journal.close()
 })
+test.runIf(process.platform === 'linux')(
+  'syncs what it writes as it is written, unless it is told not to',
+  async () => {
+    for (const [fsync, isSynced] of [
+      ['batch', true],
+      ['off', false],
+    ] as const) {
+      const journal = await Journal.open({ root: await temporaryDirectory(), fsync })
+      await journal.append('a', '{"n":1}')
+      expect(((await openFlags(journal.writer)) & constants.O_DSYNC) !== 0).toBe(isSynced)
+      await journal.close()
+    }
+  },
+)
+
+/** How the file is open in whose path this stands. */
+async function openFlags(inPath: string): Promise<number> {
+  for (const fd of await readdir('/proc/self/fd')) {
+    const path = await readlink(`/proc/self/fd/${fd}`).catch(() => '')
+    if (!path.includes(inPath)) continue
+    const info = await readFile(`/proc/self/fdinfo/${fd}`, 'utf8')
+    return Number.parseInt(/^flags:\s+(\d+)$/m.exec(info)?.[1] ?? '', 8)
+  }
+  throw new Error(`no file of ${inPath} is open`)
+}
 
 test('answers only when the record is written and synced', async () => {
   const released = deferred()

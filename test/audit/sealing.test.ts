@@ -52,8 +52,8 @@ async function sealingIn({ dataDir, ...given }: Given): Promise<Sealing & { log:
   const sealing = startSealing({
     store: auditStore(database.db),
     seals: sealStore(database.db),
-    signer,
-    keys: [signer.key],
+    signer: () => signer,
+    keys: () => [signer.key],
     copies: await CheckpointCopies.open(copiesFile(dataDir), [signer.key]),
     log,
     clock: () => Date.now(),

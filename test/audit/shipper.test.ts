@@ -8,6 +8,7 @@ import { auditStore } from '../../src/store/audit-log.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { asAdmin, type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { FaultyProxy } from '../support/proxy.ts'
+import { eventually } from '../support/service.ts'
 import { event, keptLog, temporaryDirectory, textsOf } from './support.ts'
 
 let database: FreshDatabase
@@ -144,6 +145,34 @@ test('ships what comes while it runs, and deletes the files that it has shipped'
   expect(await keptRecords(journal.writer)).toHaveLength(600)
   await expect.poll(() => journal.bytes).toBeLessThan(30_000)
   expect(await shipper.stop(5_000)).toBe(true)
+})
+
+test('waits longer for others while many come, and for none once a whole batch is there', async () => {
+  const journal = await journalOf(0)
+  const shipper = shipperOf(journal, auditStore(database.db), { lingerMs: 20 })
+  shipper.start()
+  const arrival = async (count: number) => {
+    const began = performance.now()
+    await appendTo(journal, count)
+    await eventually(
+      async () => shipper.shipped,
+      (shipped) => shipped === journal.confirmed,
+    )
+    return performance.now() - began
+  }
+  for (const wait of [20, 40, 80, 160]) expect(await arrival(20)).toBeGreaterThan(wait - 5)
+  await shipper.drain(5_000)
+  const patient = shipperOf(journal, auditStore(database.db), { lingerMs: 2 ** 30, maxRecords: 30 })
+  patient.start()
+  const all = () =>
+    eventually(
+      async () => patient.shipped,
+      (shipped) => shipped === journal.confirmed,
+    )
+  await all()
+  await appendTo(journal, 30)
+  await all()
+  await patient.drain(5_000)
 })
 
 test('a commit whose answer is lost is not repeated', async () => {

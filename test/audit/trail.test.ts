@@ -49,6 +49,25 @@ test('a start takes up what a killed process left: its journal, then what it sti
   expect(await trail.stop(5_000)).toBe(true)
 })
 
+test('what dead processes have left counts as backlog, and toward the limit of the journal', async () => {
+  const root = await temporaryDirectory()
+  const dead = await Journal.open({ root, fsync: 'off' })
+  await Promise.all(Array.from({ length: 100 }, () => dead.append('acme', encodeEvent(event()))))
+  await dead.close()
+  let isAway = true
+  const real = auditStore(database.db)
+  const insert: typeof real.insert = (...given) => (isAway ? Promise.reject(new Error('away')) : real.insert(...given))
+  const store = { ...real, insert, ...outboxStore(database.db) }
+  const trail = await AuditTrail.open({ root, fsync: 'off', maxBytes: dead.bytes + 500, store, log: keptLog() })
+  expect([trail.journal.bytes, trail.journal.backlog.bytes]).toEqual([dead.bytes, dead.bytes])
+  await expect(trail.record(event())).rejects.toMatchObject({ code: 'audit_unavailable' })
+  await expect.poll(() => trail.backlog).toBe(100)
+  isAway = false
+  await expect.poll(() => [trail.backlog, trail.journal.bytes], { timeout: 10_000 }).toEqual([0, 0])
+  await trail.record(event())
+  expect(await trail.stop(5_000)).toBe(true)
+})
+
 test('a stop records what is owed and was not announced', async () => {
   const trail = await open(await temporaryDirectory())
   const owed = event({ type: 'administration' })

@@ -66,6 +66,11 @@ test('what was pruned is not missing, and is told; as long as it was signed, and
   expect(short.status).toBe(4)
   expect(JSON.parse(short.stdout).completeness).toMatchObject({ count: 1, missing: [{ kind: 'missing', count: 1 }] })
 
+  await sql`insert into audit_pruned (id, partition, writer, first_seq, next_seq, records, statement, signed)
+    select gen_random_uuid(), partition, writer, first_seq, next_seq, records, statement, signed || ${'— x AAAAAAAA\n'}
+    from audit_pruned`.execute(owner.db)
+  expect(JSON.parse((await verify()).stdout)).toMatchObject({ completeness: { count: 1 }, pruned: 3 })
+
   await sql`update audit_pruned set statement = replace(statement, '"records":3', '"records":4')`.execute(owner.db)
   const forged = await verify()
   expect(forged.status).toBe(5)

@@ -30,6 +30,23 @@ test('requests are timed by route and class of status', async () => {
   expect(counts).toContain('verdict_request_seconds_count{route="/v1/rules/:name",status="4xx"} 1')
 })
 
+test('two methods of one route are counted together', async () => {
+  const metrics = new Metrics()
+  metrics.route('/v1/rules/:name')(200, 0.003)
+  metrics.route('/v1/rules/:name')(200, 20)
+  expect(await lines(metrics, 'verdict_request_seconds')).toEqual([
+    ...[0.0002, 0.0005, 0.001, 0.002].map((le) => bucket(String(le), 0)),
+    ...[0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 2.5, 10].map((le) => bucket(String(le), 1)),
+    bucket('+Inf', 2),
+    'verdict_request_seconds_sum{route="/v1/rules/:name",status="2xx"} 20.003',
+    'verdict_request_seconds_count{route="/v1/rules/:name",status="2xx"} 2',
+  ])
+})
+
+function bucket(le: string, count: number): string {
+  return `verdict_request_seconds_bucket{le="${le}",route="/v1/rules/:name",status="2xx"} ${count}`
+}
+
 test('a status outside the five classes is no failure', () => {
   expect(() => new Metrics().route('/livez')(0, 0.1)).not.toThrow()
 })

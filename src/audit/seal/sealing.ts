@@ -11,9 +11,10 @@ import type { SealStore } from './seal-store.ts'
 export interface SealingOptions {
   readonly store: AuditStore
   readonly seals: SealStore
-  readonly signer: Signer
+  /** Who signs at the moment: keys are rotated. */
+  readonly signer: () => Signer
   /** All keys of the deployment, the signer's included. */
-  readonly keys: readonly VerifierKey[]
+  readonly keys: () => readonly VerifierKey[]
   readonly copies: CheckpointCopies
   readonly log: Log
   /** ms since the epoch. */
@@ -117,7 +118,7 @@ class Sealer {
   async #open(writer: string, position: number, source: RecordSource | undefined): Promise<void> {
     const { seals, copies, keys, log } = this.#options
     const note = await seals.lastNote(writer, position)
-    const kept = note === undefined ? undefined : openCheckpoint(note, keys)
+    const kept = note === undefined ? undefined : openCheckpoint(note, keys())
     const signed = [kept, copies.last(writer)].flatMap((one) => (one === undefined || 'fault' in one ? [] : [one]))
     const book = await resume(seals, { writer, position, signed, source })
     if (book.fault !== undefined) log.error({ writer, fault: book.fault }, 'an audit log can not be sealed')
@@ -154,7 +155,7 @@ class Sealer {
   #sign(own: SealedSize, logs: ReadonlyMap<string, SealedSize>, final: boolean): string {
     const at = new Date(this.#options.clock()).toISOString()
     const list = { writers: logs.size, writers_root: writersRoot(logs.values()) }
-    return signCheckpoint({ ...own, ...list, at, final }, this.#options.signer)
+    return signCheckpoint({ ...own, ...list, at, final }, this.#options.signer())
   }
 
   /** Of the attempt before nobody knows whether it was kept: then the store is asked. */
@@ -173,7 +174,7 @@ class Sealer {
     const { copies, keys, log } = this.#options
     book.unsure = undefined
     book.sealed = signed
-    const checkpoint = openCheckpoint(signed.note, keys)
+    const checkpoint = openCheckpoint(signed.note, keys())
     if ('fault' in checkpoint) throw new Failure('internal', `a checkpoint that was just signed: ${checkpoint.fault}`)
     log.info({ checkpoint: signed.note }, 'audit checkpoint')
     await copies.append(checkpoint, signed.note).catch((error: unknown) => {

@@ -3,7 +3,7 @@ import type { StoredRecord } from './evidence.ts'
 
 export type RecordedEvent = AuditEvent & { readonly tenant_seq: number }
 
-type Column = Exclude<keyof StoredRecord, 'writer' | 'seq' | 'record' | 'rules' | 'at'>
+type Column = Exclude<keyof StoredRecord, 'writer' | 'seq' | 'record' | 'rules' | 'at' | 'is_found'>
 
 /** What each column that is searched must say. */
 const SAID = {
@@ -29,6 +29,8 @@ const COLUMNS = Object.entries(SAID) as [Column, (event: RecordedEvent) => strin
 /** The first column that says something else than the record; undefined: none does. */
 export function differingColumn(row: StoredRecord, event: RecordedEvent): string | undefined {
   for (const [column, said] of COLUMNS) if (row[column] !== (said(event) ?? null)) return column
+  // The database makes them, unless its owner has told it otherwise.
+  if (!row.is_found) return 'subject_hash or resource_hash'
   if (row.at.getTime() !== Date.parse(event.at)) return 'at'
   return areSame(row.rules ?? [], event.rules) ? undefined : 'rules'
 }

@@ -37,6 +37,8 @@ export interface StoredRecord {
   readonly writer: string
   readonly seq: number
   readonly record: Buffer
+  /** Whether the hashes by which ids are found are those of the ids. */
+  readonly is_found: boolean
   readonly type: string
   readonly actor_type: string | null
   readonly actor_id: string | null
@@ -67,6 +69,8 @@ export interface RecordScope {
 
 /** What is looked at, all of it as it was at one instant: `store/audit-evidence.ts`. */
 export interface Evidence {
+  /** What keys have signed of those that follow them. */
+  endorsements(): Promise<readonly string[]>
   keys(): Promise<VerifierKey[]>
   /** The statements of what was pruned. */
   prunes(): Promise<StoredPrune[]>

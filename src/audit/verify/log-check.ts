@@ -111,7 +111,8 @@ class LogCheck {
       await this.#atStops()
     }
     this.#tree.append(rest)
-    if (this.#tree.size > this.#sealed) this.#unsealedFor = Math.max(this.#unsealedFor, age_ms)
+    // What is of the future is not of this minute either: nobody but a forger says so.
+    if (this.#tree.size > this.#sealed) this.#unsealedFor = Math.max(this.#unsealedFor, Math.abs(age_ms))
     await this.#inner.check(this.#tree.takeInner())
   }
 

@@ -19,8 +19,10 @@ export class Pruned {
   readonly #ranges = new Map<string, PrunedRange[]>()
 
   constructor(prunes: readonly StoredPrune[], keys: readonly VerifierKey[], findings: Findings) {
-    for (const prune of prunes) {
-      const ranges = rangesIn(prune, keys)
+    // Each once: a note says the same with a stranger's signature added, and what it allows must not count twice.
+    for (const statement of new Set(prunes.map((prune) => prune.statement))) {
+      const signed = prunes.filter((prune) => prune.statement === statement).map((prune) => rangesIn(prune, keys))
+      const ranges = signed.every((one) => one !== undefined) ? signed[0] : undefined
       if (ranges === undefined) {
         const detail = 'a statement of what was pruned is not signed: what it names counts as missing'
         findings.add({ verdict: 'integrity', kind: 'checkpoint', detail })

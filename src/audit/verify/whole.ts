@@ -1,5 +1,6 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import type { SealedSize } from '../checkpoint.ts'
+import { withEndorsed } from '../endorsement.ts'
 import { EMPTY_ROOT } from '../merkle.ts'
 import type { VerifierKey } from '../note.ts'
 import type { Evidence, StoredRecord, WriterState } from './evidence.ts'
@@ -32,7 +33,7 @@ export interface TrailReport {
 /** Verifies all that there is: every log, every checkpoint, every record, of all tenants. */
 export async function verifyTrail(evidence: Evidence, options: VerifyOptions = {}): Promise<TrailReport> {
   const findings = new Findings()
-  const keys = options.keys ?? (await evidence.keys())
+  const keys = await keysFor(evidence, options.keys)
   const outside = openOutside(options.outside ?? [], keys, findings)
   const writers = await evidence.writers()
   const progress = options.onProgress ?? (() => {})
@@ -54,6 +55,14 @@ export async function verifyTrail(evidence: Evidence, options: VerifyOptions = {
   const pruned = new Pruned(await evidence.prunes(), keys, findings)
   const checked = await checkRecords(evidence, writers, logs, keys, pruned, findings, progress)
   return { findings, keys, logs, checked, pruned: pruned.total, outside: outside.length }
+}
+
+/** Those that are trusted: all that the database names, or the given ones with those that they have endorsed. */
+export async function keysFor(
+  evidence: Evidence,
+  given: readonly VerifierKey[] | undefined,
+): Promise<readonly VerifierKey[]> {
+  return given === undefined ? evidence.keys() : withEndorsed(given, await evidence.endorsements())
 }
 
 type Progress = NonNullable<VerifyOptions['onProgress']>

@@ -2,7 +2,7 @@ import { formatKey } from '../../audit/note.ts'
 import type { Evidence } from '../../audit/verify/evidence.ts'
 import { Findings } from '../../audit/verify/findings.ts'
 import { verifyTenant } from '../../audit/verify/tenant.ts'
-import { verifyTrail } from '../../audit/verify/whole.ts'
+import { keysFor, verifyTrail } from '../../audit/verify/whole.ts'
 import { readAuditConfig } from '../../config.ts'
 import { Failure } from '../../failure.ts'
 import { parseInstant } from '../../policy/instant.ts'
@@ -66,7 +66,7 @@ async function verifyTenants(
   scope: Scope,
   given: Given,
 ): Promise<Verified> {
-  const keys = given.keys ?? (await evidence.keys())
+  const keys = await keysFor(evidence, given.keys)
   const found = tenant === undefined ? await evidence.tenants() : [tenant]
   // Where nothing is left, what was kept elsewhere is still to be looked at.
   const tenants = found.length > 0 ? found : ['']
