@@ -18,7 +18,7 @@ async function answer({ who, mix, size }: Job): Promise<Answer> {
   const world = MIXES.find(({ name }) => name === mix)?.world(size)
   if (world === undefined) return { failed: `no mix ${mix}` }
   const dice = new Dice(SEED)
-  return { measured: who === 'verdict' ? measureVerdict(world, dice) : await measurePeer(who, mix, world, dice) }
+  return { measured: await (who === 'verdict' ? measureVerdict(world, dice) : measurePeer(who, mix, world, dice)) }
 }
 
 const send = (message: Answer) => process.send?.(message)

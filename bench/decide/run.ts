@@ -108,9 +108,11 @@ function ownSection(rows: readonly Row[], mixes: readonly Mix[]): Section {
 all subjects and resources; each is asked once, as it would come from JSON, so that no cache has seen it. The answers of
 2,000 others are checked first (decision, reason, rules), and then every answer that is timed, outside its time.
 \`p50\` is the median of blocks of 32 questions; \`p99\` is of 20,000 single calls, with the time of reading the clock taken
-off, collections of garbage included. Both are \`decide\` with its facts at hand; \`with facts\` gathers those of subject and
-resource from memory too, as every request does. A change is one rule, drawn at random, written with another priority,
-in place. \`bytes per rule\` is the heap that the index takes, with roles, without entities and assignments; \`load\` is
+off, collections of garbage included. Both are \`decide\` with its facts at hand, of entities that have been asked about
+before; \`first\` is of those that have not, \`after write\` of those that have, each asked right after some rule was changed,
+and \`with facts\` gathers the facts of subject and resource from memory too. A change is one rule, drawn at random, written
+with another priority, in place: 20,000 of them by the clock; \`own\` is the processor's time (or the clock's, where that is
+less) without the pauses of collecting garbage, as \`PerformanceObserver\` tells of them. \`bytes per rule\` is the heap that the index takes, with roles, without entities and assignments; \`load\` is
 building it from documents in memory.`,
     rows,
     notes: mixes.map(({ name, about }) => `**${name}**: ${about}.`),

@@ -23,8 +23,8 @@ export class AsSubject {
   // None of its few assignments begins or ends while it lasts.
   readonly #moment: Moment
   // Of the entities of its facts that have few assignments: their names, and what these come to.
-  readonly #assigned: string[] = []
-  readonly #roles: RoleNode[] = []
+  #assigned: readonly string[] = NOTHING
+  #roles: readonly RoleNode[] = NO_ROLES
   #unsure: RoleNode[] | undefined
   #scoped: ScopedRoles | undefined
   // Of those that have many.
@@ -40,9 +40,14 @@ export class AsSubject {
     this.#news = news
     this.#seen = news.count
     this.#moment = new Moment(now)
-    for (const list of facts.given) {
-      if (list.length > marked) this.#hold(index, list, now)
-      else for (const assignment of list) this.#take(assignment, roles, at)
+    if (facts.given.length > 0) {
+      const held: Held = { assigned: [], roles: [] }
+      for (const list of facts.given) {
+        if (list.length > marked) this.#hold(index, list, now)
+        else for (const assignment of list) this.#take(assignment, roles, at, held)
+      }
+      this.#assigned = held.assigned
+      this.#roles = held.roles
     }
     const keys: Key[] = [any]
     subjects.collect(facts, facts.ancestors, keys)
@@ -129,7 +134,7 @@ export class AsSubject {
     this.#lists = [...this.#lists, list]
   }
 
-  #take(assignment: GivenAssignment, roles: RoleGraph, at: number): void {
+  #take(assignment: GivenAssignment, roles: RoleGraph, at: number, into: Held): void {
     if (inForce(assignment, this.#moment) !== 'in_force') return
     const { role: name, within } = assignment
     if (within !== undefined) {
@@ -137,20 +142,14 @@ export class AsSubject {
       this.#scoped.add(within, name)
       return
     }
-    this.#assigned.push(name)
+    into.assigned.push(name)
     const role = roles.get(name)
     if (role === undefined) return
     if (role.inDoubt) {
       this.#unsure ??= []
       this.#unsure.push(role)
-    } else if (role.inherits.length === 0) this.#reach(role, at)
-    else for (const reached of roles.closure(role)) this.#reach(reached, at)
-  }
-
-  #reach(role: RoleNode, at: number): void {
-    if (role.heldAt === at) return
-    role.heldAt = at
-    this.#roles.push(role)
+    } else if (role.inherits.length === 0) reach(role, at, into.roles)
+    else for (const reached of roles.closure(role)) reach(reached, at, into.roles)
   }
 
   /** Whether nothing that it is made of has changed since. */
@@ -165,6 +164,17 @@ export class AsSubject {
     if (key instanceof RoleNode) return this.#assigned.includes(key.name) || this.#roles.includes(key)
     return key.kind === 'subject' && isWithin(this.#of, { type: key.type, id: key.text })
   }
+}
+
+interface Held {
+  readonly assigned: string[]
+  readonly roles: RoleNode[]
+}
+
+function reach(role: RoleNode, at: number, into: RoleNode[]): void {
+  if (role.heldAt === at) return
+  role.heldAt = at
+  into.push(role)
 }
 
 /** What few ask for, as of the versions of the holdings together. */

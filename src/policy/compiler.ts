@@ -36,7 +36,7 @@ const ANY_RESOURCE: readonly ResourceSelector[] = [{ type: '*' }]
  * everything and its condition always errs, so that as an allow it never applies, and as a deny it does.
  */
 export class Compiler {
-  /** Keys that came, went or mean something else. */
+  /** Keys that came or mean something else. By one that went nothing is found, until it comes again as another one. */
   readonly news = new KeyNews()
   readonly any = new Key('any', '', '', 0)
   readonly subjects = new EntityKeys('subject')
@@ -130,16 +130,9 @@ export class Compiler {
     return key
   }
 
-  #released(key: Key): void {
-    if (key.users === 0) this.news.tell(key)
-  }
-
   #releaseSubject(key: Key): void {
     if (key instanceof RoleNode) this.roles.release(key)
-    else if (key !== this.any) {
-      this.subjects.release(key)
-      this.#released(key)
-    }
+    else if (key !== this.any) this.subjects.release(key)
   }
 
   #place({ type, id, within }: ResourceSelector): readonly Place[] {
@@ -162,14 +155,10 @@ export class Compiler {
 
   #releasePlace({ type, id, within, idKey }: Place): void {
     if (id === undefined && within === undefined) this.#types.release(type)
-    if (within !== undefined) {
-      this.ancestors.release(within)
-      this.#released(within)
-    }
+    if (within !== undefined) this.ancestors.release(within)
     if (idKey === undefined) return
     const ofType = this.ids.get(type)
     ofType?.release(idKey)
-    this.#released(idKey)
     if (ofType?.isEmpty) this.ids.delete(type)
   }
 }

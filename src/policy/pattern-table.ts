@@ -1,6 +1,7 @@
 import { matches, type Pattern } from './pattern.ts'
 import { Radix } from './radix.ts'
 import { Shelf } from './shelf.ts'
+import { byText, type WideMap } from './wide-map.ts'
 
 let lookups = 0
 
@@ -10,7 +11,7 @@ let lookups = 0
  * from the start of the text, other literals in a trie walked from each of its positions.
  */
 export class PatternTable<V> {
-  #exact: Map<string, V> | undefined
+  #exact: WideMap<string, V> | undefined
   #anchored: Radix<Shelf<V>> | undefined
   #floating: Radix<Shelf<V>> | undefined
 
@@ -25,7 +26,7 @@ export class PatternTable<V> {
 
   put(pattern: Pattern, value: V): void {
     if (pattern.kind === 'exact') {
-      this.#exact ??= new Map()
+      this.#exact ??= byText()
       this.#exact.set(pattern.literal, value)
       return
     }

@@ -68,7 +68,7 @@ export class RoleGraph {
   /** The roles that are in doubt. */
   readonly doubted = new Set<RoleNode>()
 
-  /** `news` is told of roles that come, go or mean something else. */
+  /** `news` is told of roles that come or mean something else. */
   constructor(news: KeyNews) {
     this.#news = news
   }
@@ -105,9 +105,7 @@ export class RoleGraph {
   }
 
   release(node: RoleNode): void {
-    if (--node.users > 0) return
-    this.#nodes.remove(node)
-    this.#news.tell(node)
+    if (--node.users === 0) this.#nodes.remove(node)
   }
 
   define(role: Role, condition: Condition | undefined, doubt?: RoleDoubt): void {

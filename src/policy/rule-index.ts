@@ -131,7 +131,10 @@ export class RuleIndex {
     else ofType.set(action, sites)
   }
 
-  /** A site has come or gone. What was found elsewhere stays: entities with many keys know their way by it. */
+  /**
+   * A site has come. What was found elsewhere stays: entities with many keys know their way by it. At one that has gone
+   * there is nothing, and it is not the one that may come after it.
+   */
   #forgetAt(type: string, pattern: Pattern): void {
     for (const [asked, byAction] of this.#remembered) {
       if (type !== '*' && type !== asked) continue
@@ -178,7 +181,6 @@ export class RuleIndex {
     site.filings -= subjects.length
     if (site.filings > 0) return
     table.remove(action)
-    this.#forgetAt(place.type, action)
     if (table.isEmpty) this.#types.delete(place.type)
   }
 }

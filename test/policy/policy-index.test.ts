@@ -4,6 +4,7 @@ import { decide } from '../../src/policy/decide.ts'
 import { factsFor, loadBundle } from '../../src/policy/in-memory.ts'
 import { type AccessRequest, type Bundle, DEFAULT_SETTINGS, type Decision, type Rule } from '../../src/policy/model.ts'
 import { PolicyIndex } from '../../src/policy/policy-index.ts'
+import { RuleIndex } from '../../src/policy/rule-index.ts'
 
 const NOW = Date.parse('2030-01-01T00:00:00Z')
 
@@ -197,6 +198,24 @@ test('a rule with a billion combinations is filed, found and removed at once', (
   index.apply({ kind: 'rule', key: { name: 'wide' }, operation: 'delete', before: wide, after: null })
   expect(process.cpuUsage(began).user / 1000).toBeLessThan(500)
   expect(index.isEmpty).toBe(true)
+})
+
+test('who holds many roles finds what one of them is given later, where others had something before', () => {
+  const index = new PolicyIndex((any) => new RuleIndex(any, { filings: 2000, list: 0, marked: 0 }))
+  const at = (id: string) => ({ resources: [{ type: 'doc', id }] })
+  const rules = [
+    rule('ben', { subjects: [{ type: 'user', id: 'ben' }], ...at('x') }),
+    rule('elsewhere', { subjects: [{ role: 'editor' }], ...at('y') }),
+  ]
+  const assignments = [{ subject: REQUEST.subject, role: 'editor' }]
+  const { lookup } = loadBundle({ verdict: 1, rules, assignments }, index)
+  const facts = factsFor(lookup, REQUEST)
+  expect(decide(index, facts, REQUEST, NOW).rules).toEqual([])
+  const here = { kind: 'rule', key: { name: 'here' }, operation: 'create', before: null } as const
+  index.apply({ ...here, after: rule('here', { subjects: [{ role: 'editor' }], ...at('x') }) })
+  expect(decide(index, facts, REQUEST, NOW).rules).toEqual(['default/here'])
+  index.apply({ ...here, after: null })
+  expect(decide(index, facts, REQUEST, NOW).rules).toEqual([])
 })
 
 test('a rule for everybody is one of the candidates, however many rules are for others', () => {

@@ -10,6 +10,7 @@ import {
   failure,
   group,
   over,
+  rule,
   settings,
   type,
   user,
@@ -242,14 +243,28 @@ test('no facts are had of a tenant that does not exist', async () => {
   expect(await failure(over(new FakeDatabase()).withFacts('none', ask, both))).toBe('not_found')
 })
 
-test('facts of one subject are gathered once for a revision', async () => {
+test('facts are gathered once, until a write is about the entity or what it is in', async () => {
   const database = tenantOf(ALICE, entity(group('eng')))
   const snapshots = over(database)
   const first = await snapshots.withFacts('t', ask, both)
   expect((await snapshots.withFacts('t', ask, both)).subject).toBe(first.subject)
+  database
+    .tenant('t')
+    .write(rule('any'), entity(user('ben'), [group('eng')]), assignment(assigned(user('ben'), 'editor')))
+  await snapshots.poll()
+  expect((await snapshots.withFacts('t', ask, both)).subject).toBe(first.subject)
   database.tenant('t').write(assignment(assigned(group('eng'), 'editor')))
   await snapshots.poll()
   expect((await snapshots.withFacts('t', ask, both)).subject.given).toMatchObject([[{ role: 'editor' }]])
+})
+
+test('what a type comes to say of its entities holds for facts that were gathered before', async () => {
+  const database = tenantOf(ALICE, entity(group('eng'), [group('all')]))
+  const snapshots = over(database)
+  expect((await snapshots.withFacts('t', ask, both)).subject.ancestors).toEqual([group('eng'), group('all')])
+  database.tenant('t').write(type('group', 'never'))
+  await snapshots.poll()
+  expect((await snapshots.withFacts('t', ask, both)).subject.ancestors).toEqual([group('eng')])
 })
 
 test('settings come with the tenant and with its changes', async () => {
