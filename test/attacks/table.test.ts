@@ -39,7 +39,10 @@ one. ${count} of them stand in tables under \`test/attacks\`, against a whole se
 their tests are about. This page is made of the tables, and a test fails when it is not up to date.
 
 What would go wrong without a guard was seen for each guard in the last table, by removing it once: the attacks named there
-were then not answered as they should be.
+were then not answered as they should be. Where others stand behind it, none is: the algorithms of an issuer are pinned
+twice, what an acting operator may write is asked by each route and by the change, what an issuer may give when its token is
+read and when it is used. That a refresh token is spent by one of many at once was red in \`test/store/sessions.test.ts\`, and
+not here, where calls seldom meet.
 `
 
 function page(): string {
