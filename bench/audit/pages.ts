@@ -74,10 +74,12 @@ export class Pages {
   async #deep({ name, deep }: Question, samples: number): Promise<Row> {
     const times: number[] = []
     let shallowest = DEEP_PAGE
+    let rows = 0
     for (let n = 0; n < DEEP; n++) {
       const filter = deep(n)
       const wanted = Math.ceil(samples / DEEP)
       const found = await this.#walk(filter, (DEEP_PAGE + wanted) * LIMIT)
+      rows += found.read
       const before = Math.max(0, Math.min(DEEP_PAGE - 1, Math.floor(found.read / LIMIT) - wanted))
       shallowest = Math.min(shallowest, before + 1)
       let { cursor } = await this.#walk(filter, before * LIMIT)
@@ -88,6 +90,8 @@ export class Pages {
         if (cursor === null) break
       }
     }
+    // Pages of nothing are soon read, and say nothing.
+    if (rows === 0) throw new Error(`nothing was found by ${name}`)
     return row(name, shallowest, times)
   }
 
@@ -113,7 +117,7 @@ export class Pages {
   }
 
   #list(filter: AuditFilter, limit: number, cursor: string | null) {
-    return listAudit(this.#database.db, this.#tenant, filter, { limit, cursor }, this.#hash)
+    return listAudit(this.#database.db.of(this.#tenant), this.#tenant, filter, { limit, cursor }, this.#hash)
   }
 }
 

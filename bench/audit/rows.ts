@@ -44,7 +44,7 @@ export async function run(args: readonly string[]): Promise<readonly Section[]> 
     const trail = await Trail.start(room)
     const filled = await trail.fill({ rows, writers, tenants: TENANTS })
     await sql`vacuum analyze audit`.execute(trail.db)
-    const size = sizeSection(await sizes(trail.db), rows)
+    const size = sizeSection(await sizes(trail.across), rows)
     const pages = await pagesSection(trail, rows, samples)
     const verified = await verifySection(trail, rows)
     return [await ingestSection(room, trail, rows, writers, seconds, filled), size, pages, verified]

@@ -72,6 +72,11 @@ export class Trail {
     return this.#owner.db
   }
 
+  /** The same, with the rows of all tenants. */
+  get across(): Kysely<Database> {
+    return this.#owner.db.across
+  }
+
   /** The environment of a service or a command over it. */
   get env(): Readonly<Record<string, string>> {
     return { DATABASE_URL: this.database.url, VERDICT_MASTER_KEY: this.masterKey.toString('base64') }
