@@ -61,13 +61,16 @@ test('a session that is opened while the password changes is ended by that, or n
   const { db, close } = openDatabase({ url: database.url, size: 2 })
   const held = new EventEmitter()
   const isHeld = once(held, 'held')
-  const changing = db.of('acme').transaction().execute(async (trx) => {
-    await sql`update passwords set hash = 'new' where subject_id = 'ada'`.execute(trx)
-    held.emit('held')
-    // The login waits for the password's row meanwhile.
-    await sql`select pg_sleep(0.2)`.execute(trx)
-    await revokeSessionsOf(trx, 'acme', SUBJECT)
-  })
+  const changing = db
+    .of('acme')
+    .transaction()
+    .execute(async (trx) => {
+      await sql`update passwords set hash = 'new' where subject_id = 'ada'`.execute(trx)
+      held.emit('held')
+      // The login waits for the password's row meanwhile.
+      await sql`select pg_sleep(0.2)`.execute(trx)
+      await revokeSessionsOf(trx, 'acme', SUBJECT)
+    })
   await isHeld
   const late = await opened('hash')
   await changing
