@@ -9,9 +9,8 @@ interface Kept {
 }
 
 /**
- * Facts that were gathered, as long as they are what would be gathered now: after a write to any entity, what they were
- * gathered from is compared once with what is in memory. So a write costs those nothing that it is not about, and nobody
- * has to be told of it.
+ * Facts that were gathered, as long as they are what would be gathered now: after each revision, what they were gathered
+ * from is compared once with what is in memory. So what a write is not about stays, and nobody has to be told what it is.
  *
  * The latest few are kept, and of those before them as many again: what is used goes over to the latest.
  */
@@ -19,15 +18,15 @@ export class KeptFacts {
   readonly #few: number
   #latest = new Map<EntityNode, Kept>()
   #before = new Map<EntityNode, Kept>()
-  #writes = 0
+  #revisions = 0
 
   constructor(few: number) {
     this.#few = few
   }
 
-  /** Entities in memory may have changed. */
+  /** There is another revision: entities in memory may have changed. */
   doubt(): void {
-    this.#writes++
+    this.#revisions++
   }
 
   clear(): void {
@@ -38,9 +37,9 @@ export class KeptFacts {
   get(node: EntityNode, lookup: Lookup): EntityFacts | undefined {
     const kept = this.#latest.get(node) ?? this.#bringOver(node)
     if (kept === undefined) return undefined
-    if (kept.seen !== this.#writes) {
+    if (kept.seen !== this.#revisions) {
       if (!kept.above.every((one) => isWhatIsHeld(one, lookup))) return undefined
-      kept.seen = this.#writes
+      kept.seen = this.#revisions
     }
     return kept.facts
   }
@@ -50,7 +49,7 @@ export class KeptFacts {
       this.#before = this.#latest
       this.#latest = new Map()
     }
-    this.#latest.set(node, { facts, above, seen: this.#writes })
+    this.#latest.set(node, { facts, above, seen: this.#revisions })
   }
 
   #bringOver(node: EntityNode): Kept | undefined {

@@ -184,7 +184,6 @@ export class TenantSnapshot implements Filled {
     for (const { change, revision } of draft.others) this.#change(change, revision)
     const layered = overlay.isEmpty ? undefined : new Layered(this.#entities, overlay)
     if (layered !== undefined) this.#entities = layered
-    this.#kept.doubt()
     this.#declareTypes()
     const idOf = (asked: number) => draft.passed.get(asked)
     this.#arrive(draft, { revision: draft.revision, idOf, roll: (fill) => overlay.roll(fill) })
@@ -221,22 +220,17 @@ export class TenantSnapshot implements Filled {
   #arrive({ revision, revision_id }: RevisionId, roll: Roll): void {
     this.#revision = revision
     this.#revision_id = revision_id
+    this.#kept.doubt()
     if (this.#cache.overfull) this.#turnPartial()
     this.#fills.follow(roll)
   }
 
   #change(change: LoggedChange, revision: number): void {
-    if (change.kind === 'entity' || change.kind === 'assignment') this.#changeEntity(change)
+    if (change.kind === 'entity' || change.kind === 'assignment') follow(this.#entities, change)
     else if (change.kind === 'api_key') this.#changeApiKey(change)
     else if (change.kind === 'issuer') this.#changeIssuer(change, revision)
     else this.#index.apply(change)
     if (change.kind === 'type') this.#declareTypes()
-  }
-
-  /** It may be above others without being in memory itself. */
-  #changeEntity(change: LoggedChange): void {
-    follow(this.#entities, change)
-    this.#kept.doubt()
   }
 
   #changeApiKey({ key, after, secret_sha256, made }: LoggedChange & { kind: 'api_key' }): void {
@@ -253,7 +247,6 @@ export class TenantSnapshot implements Filled {
   #declareTypes(): void {
     const never = [...this.#index.types.values()].filter(({ stored }) => stored === 'never')
     this.#never = new Set(never.map(({ name }) => name))
-    this.#kept.doubt()
   }
 
   #turnPartial(): void {
