@@ -1,4 +1,5 @@
 import type { DecisionAnswer, DecisionRequest } from '../contract/authorize.ts'
+import type { Semantic } from '../contract/batch.ts'
 import type { ExplainAnswer } from '../contract/explain.ts'
 import type { AccessRequest } from '../policy/model.ts'
 import type { Input } from './contract.ts'
@@ -31,8 +32,6 @@ export interface CanOptions extends DecisionOptions {
   /** Told why there was no decision. */
   readonly onError?: (error: unknown) => void
 }
-
-type Semantic = 'execute_all' | 'deny_on_first_deny' | 'permit_on_first_permit'
 
 /** Members beside `evaluations` are defaults of each of them, whole. */
 export interface BatchRequest extends Partial<Omit<Question, 'options'>> {

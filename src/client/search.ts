@@ -62,14 +62,14 @@ export class Search {
   async #ask(path: string, body: object, { timeoutMs, signal, minRevision }: SearchOptions): Promise<unknown> {
     const own = this.#revision.newest
     const atLeast = this.#revision.atLeast(minRevision)
-    // Not in the body: the pages of one search are asked for with the same one.
-    const headers = { ...JSON_HEADERS, ...(atLeast !== undefined && { 'verdict-min-revision': String(atLeast) }) }
+    // It is no part of what is searched for: the pages of one search may be asked for with different ones.
+    const asked = atLeast === undefined ? body : { ...body, options: { min_revision: atLeast } }
     try {
       const call = {
         method: 'POST',
         path,
-        headers,
-        body: jsonText(body),
+        headers: JSON_HEADERS,
+        body: jsonText(asked),
         retry: 'repeatable',
         timeoutMs,
         signal,

@@ -40,6 +40,38 @@ test('what is written is decided by at once, and what is taken away is gone', as
   expect(await client.can(question)).toBe(false)
 })
 
+test('many questions at once, and searches, see what this client has just written', async () => {
+  const permissions = [{ actions: ['plan:read'], resources: [{ type: 'plan' }] }]
+  await client.roles.create({ name: 'planner', permissions })
+  for (const id of ['1', '2', '3']) await client.entities.put({ type: 'plan', id })
+  await client.entities.put(alice)
+  await client.assignments.create({ subject: alice, role: 'planner' })
+  const action = { name: 'plan:read' }
+  const resource = { type: 'plan', id: '1' }
+
+  const asked = {
+    subject: alice,
+    action,
+    evaluations: [{ resource }, { resource, subject: { type: 'user', id: 'bob' } }, {}],
+  }
+  const { decision, evaluations } = await client.batch(asked)
+  expect([decision, evaluations.map((each) => each.decision)]).toEqual([false, [true, false, false]])
+  expect(evaluations.map(({ context }) => context.reason)).toEqual([
+    'allowed_by_rule',
+    'no_applicable_rule',
+    'invalid_request',
+  ])
+  const options = { evaluations_semantic: 'permit_on_first_permit' } as const
+  expect((await client.batch({ ...asked, options })).evaluations).toHaveLength(1)
+
+  const plans = { subject: alice, action, resource: { type: 'plan' } }
+  expect(await client.search.resources(plans, { limit: 2 }).all()).toEqual(
+    ['1', '2', '3'].map((id) => ({ type: 'plan', id })),
+  )
+  expect(await client.search.subjects({ subject: { type: 'user' }, action, resource }).all()).toEqual([alice])
+  expect(await client.search.actions({ subject: alice, resource }).all()).toEqual([action])
+})
+
 test('a lost update is refused, and so are other mistakes, with what is wrong', async () => {
   const { version } = await client.roles.put('guest', {})
   await client.roles.put('guest', { description: 'changed' }, { ifMatch: version })
