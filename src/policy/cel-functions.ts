@@ -83,7 +83,7 @@ const SEARCHES = new Set(['contains', 'indexOf', 'lastIndexOf', 'split'])
 const STEPS_PER_CALL: Readonly<Record<string, number>> = {
   string: 14,
   level: 6,
-  duration: 6,
+  duration: 9,
   int: 5,
   double: 5,
   uint: 5,
@@ -92,7 +92,7 @@ const STEPS_PER_CALL: Readonly<Record<string, number>> = {
 }
 /** For each character of the first operand; of a list, for each item as well. */
 const STEPS_PER_CHARACTER: Readonly<Record<string, number>> = {
-  duration: 3,
+  duration: 4,
   timestamp: 2,
   split: 0.3,
   join: 0.3,
