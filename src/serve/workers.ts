@@ -17,8 +17,10 @@ import { journalRoot, keysFor, type Screen } from './keys.ts'
 const RESTART_MS = { first: 250, longest: 30_000 } as const
 /** A worker that has lived for so long begins anew with its waiting. */
 const SETTLED_MS = 60_000
-/** What a worker needs for its own close, with what it takes to end. */
-const LEAVE_MS = 9_300
+/** What is left of the time for a close when a worker that has not ended by itself is made to. */
+const KILL_MS = 100
+/** Each part gets half of what is left: so much that the first, the workers, get what a close of theirs may take. */
+const WORKERS_CLOSE_MS = 2 * CLOSE_MS
 
 export interface WorkersIo {
   readonly env: NodeJS.ProcessEnv
@@ -39,11 +41,11 @@ export async function serveWithWorkers(
   try {
     const env = await environment(config, io, logger, opened)
     const crew = new Crew(config.workers, env, logger)
-    opened.add('workers', () => crew.stop())
+    opened.add('workers', (ms) => crew.stop(ms - KILL_MS))
     const address = await crew.start()
     const scheme = config.edge.tls === undefined ? 'http' : 'https'
     const host = address.address.includes(':') ? `[${address.address}]` : address.address
-    return { url: `${scheme}://${host}:${address.port}`, close: () => opened.close(CLOSE_MS * 2) }
+    return { url: `${scheme}://${host}:${address.port}`, close: () => opened.close(WORKERS_CLOSE_MS) }
   } catch (error) {
     await opened.close()
     throw error
@@ -138,12 +140,12 @@ class Crew {
     return address
   }
 
-  async stop(): Promise<void> {
+  async stop(ms: number): Promise<void> {
     this.#stopping = true
     const ends = [...this.#members.values()].map(async (worker) => {
       const ended = once(worker, 'exit')
       worker.process.kill('SIGTERM')
-      if ((await atMost(LEAVE_MS, ended)) === undefined) worker.process.kill('SIGKILL')
+      if ((await atMost(ms, ended)) === undefined) worker.process.kill('SIGKILL')
     })
     await Promise.all(ends)
   }
