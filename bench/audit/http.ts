@@ -123,7 +123,7 @@ function burstSection(runs: readonly Run[], seconds: number, rounds: number): Se
       }
     })
   })
-  const drains = runs.filter(({ mode, alone }) => mode.startsWith('journal') && Number.isFinite(alone))
+  const drains = runs.filter(({ mode, alone }) => mode.startsWith('journal') && Number.isFinite(alone) && alone > 0)
   const drain = Math.round(median(drains.map(({ alone }) => alone))).toLocaleString('en')
   return {
     title: 'What the audit costs an answer, as a burst',
@@ -133,7 +133,10 @@ setting of the product: the bench replaces the function that records. The load g
 machine, so that shipping takes from what answers; \`shipped\` is how many records reached Postgres meanwhile, the rest
 waits in the journal. With \`commit\` the answer waits for Postgres.`,
     rows,
-    notes: [`After a burst, with nobody asking, the backlog went into Postgres at ${drain} records a second.`],
+    notes:
+      drains.length === 0
+        ? ['After a burst there was no backlog left to speak of.']
+        : [`After a burst, with nobody asking, the backlog went into Postgres at ${drain} records a second.`],
   }
 }
 

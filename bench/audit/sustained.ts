@@ -5,7 +5,7 @@ import type { Service } from './service.ts'
 
 const CONNECTIONS = 64
 const SAMPLE_MS = 200
-/** A batch on its way more or less is no growth: batches have 2,000 records at most. */
+/** Half of a large batch on its way more or less is no growth. */
 const NOISE = 2000
 /** How near the rate that holds and the one that does not must be. */
 const NEAR = 1.05
