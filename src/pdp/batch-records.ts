@@ -7,8 +7,8 @@ import type { Made } from './answer.ts'
 import { actorOf, decisionEvent, entityOf } from './event.ts'
 
 /**
- * The records of a batch's items, encoded. What is the same in all of them is made text once, since to write an event as
- * JSON costs as much as to decide (1.9 of 2.4 µs). A tenant that redacts has each made whole and looked through.
+ * The records of a batch's items, encoded. What is the same in all of them is made text once: writing events as JSON was
+ * the largest part of an item's work. A tenant that redacts has each made whole and looked through.
  */
 export class BatchRecords {
   readonly texts: string[] = []
