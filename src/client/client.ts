@@ -21,7 +21,7 @@ export type ClientOptions = Authentication & {
   readonly onError?: (error: unknown) => void
 }
 
-export interface Client extends Pick<Decisions, 'authorize' | 'can' | 'batch' | 'explain'>, Administration {
+export interface Client extends Pick<Decisions, 'authorize' | 'can' | 'batch' | 'mask' | 'explain'>, Administration {
   readonly search: Search
   readonly audit: AuditReading
   /** The newest revision that a write of this client made: `min_revision` of whatever it asks from then on. */
@@ -44,6 +44,7 @@ export function createClient(options: ClientOptions): Client {
     authorize: (question, more) => decisions.authorize(question, more),
     can: (question, more) => decisions.can(question, more),
     batch: (question, more) => decisions.batch(question, more),
+    mask: (question, more) => decisions.mask(question, more),
     explain: (question, more) => decisions.explain(question, more),
     search: new Search(transport, revision),
     audit: auditReading(rest, transport, timeoutMs),

@@ -1,6 +1,7 @@
 import type { DecisionAnswer, DecisionRequest } from '../contract/authorize.ts'
 import type { Semantic } from '../contract/batch.ts'
 import type { ExplainAnswer } from '../contract/explain.ts'
+import type { MaskAnswer } from '../contract/mask.ts'
 import type { AccessRequest } from '../policy/model.ts'
 import type { Input } from './contract.ts'
 import { VerdictError } from './error.ts'
@@ -55,6 +56,13 @@ export interface BatchAnswer {
   readonly evaluations: readonly BatchItem[]
 }
 
+/** A question about a record, and the record. */
+export interface MaskQuestion extends Question {
+  readonly record: Readonly<Record<string, unknown>>
+  /** What becomes of fields that no mask names: they are removed, unless this says `keep`. */
+  readonly others?: 'remove' | 'keep'
+}
+
 /** In bytes. */
 const MAX_DECISION = 4 * 1024 * 1024
 const MAX_DECISIONS = 64 * 1024 * 1024
@@ -76,7 +84,7 @@ export class Decisions {
     const answer = decisionIn(body)
     const unknown = undeclared(answer, options)
     if (unknown === undefined) return answer
-    throw new VerdictError('unknown_obligation', `allowed on a condition that the caller does not declare: ${unknown}`)
+    throw undeclaredObligation(unknown)
   }
 
   async can(question: Question, { onError = this.#onError, ...options }: CanOptions = {}): Promise<boolean> {
@@ -98,6 +106,23 @@ export class Decisions {
     const evaluations = given.map(decisionIn).map((item) => (undeclared(item, options) ? denied(item) : item))
     const isWhole = evaluations.length === asked && evaluations.every(({ decision }) => decision)
     return { ...body, decision: isWhole && body['decision'] === true, evaluations }
+  }
+
+  /**
+   * The decision, and what may be seen of the record: its masks are carried out, and of a deny there is none. An allow on
+   * a condition of another type that the caller does not declare throws, as with `authorize`.
+   */
+  async mask(question: MaskQuestion, options: DecisionOptions = {}): Promise<MaskAnswer> {
+    const body = await this.#ask('/v1/mask', question, options, MAX_DECISION)
+    const answer = decisionIn(body)
+    const declared = options.obligations ?? []
+    const unknown = undeclared(answer, { obligations: declared === 'any' ? declared : ['mask', ...declared] })
+    if (unknown !== undefined) throw undeclaredObligation(unknown)
+    const { decision, context } = answer
+    if (!decision) return { decision, masked: [], context }
+    const { record, masked } = body
+    if (!isObject(record) || !isTexts(masked)) throw notAnAnswer('masked record')
+    return { decision, record, masked, context }
   }
 
   /** The decision and how it came about. Nobody acts on it: it is none that may be relied on. */
@@ -191,6 +216,13 @@ function evaluationsIn({ evaluations }: Members, asked: number, semantic: Semant
   const isWhole = (length: number) => (semantic === 'execute_all' ? length === asked : length > 0 && length <= asked)
   if (Array.isArray(evaluations) && isWhole(evaluations.length)) return evaluations
   throw notAnAnswer('batch of decisions: it does not have an answer to each')
+}
+
+const isTexts = (given: unknown): given is string[] =>
+  Array.isArray(given) && given.every((text) => typeof text === 'string')
+
+function undeclaredObligation(type: string): VerdictError {
+  return new VerdictError('unknown_obligation', `allowed on a condition that the caller does not declare: ${type}`)
 }
 
 const denied = (item: DecisionAnswer): DecisionAnswer => ({ ...item, decision: false })

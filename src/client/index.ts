@@ -21,6 +21,7 @@ export type {
   CallOptions,
   CanOptions,
   DecisionOptions,
+  MaskQuestion,
   Question,
 } from './decisions.ts'
 export { type ProblemDetails, VerdictError, type VerdictErrorCode } from './error.ts'

@@ -11,6 +11,7 @@ import * as credentials from './credentials.ts'
 import * as entities from './entities.ts'
 import * as explain from './explain.ts'
 import * as issuers from './issuers.ts'
+import * as mask from './mask.ts'
 import * as operations from './operations.ts'
 import * as policies from './policies.ts'
 import * as search from './search.ts'
@@ -30,6 +31,7 @@ export const ROUTES: readonly Route[] = [
   authorize.authorize,
   batch.authorizeBatch,
   explain.explain,
+  mask.maskRecord,
   access.evaluation,
   access.evaluations,
   search.subjectSearch,

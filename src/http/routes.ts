@@ -5,6 +5,7 @@ import type { KeyUse } from '../authn/key-use.ts'
 import type { LogIn } from '../authn/login.ts'
 import type { SessionStore } from '../authn/session.ts'
 import type { SigningKeys } from '../authn/signing-key.ts'
+import type { MaskRecord } from '../pdp/mask.ts'
 import type { Search } from '../pdp/search.ts'
 import type { Pdp } from '../pdp.ts'
 import type { RevokedTokens } from '../snapshot/revoked-tokens.ts'
@@ -28,6 +29,7 @@ import { credentialRoutes } from './credentials.ts'
 import { assignmentRoutes, bulkRoutes, changeRoutes, entityRoutes } from './entities.ts'
 import { guard } from './guard.ts'
 import { issuerRoutes } from './issuers.ts'
+import { maskRoutes } from './mask.ts'
 import { type OperationsParts, operationsRoutes } from './operations.ts'
 import { policyRoutes } from './policies.ts'
 import { roleRoutes } from './roles.ts'
@@ -40,6 +42,7 @@ import { typeRoutes } from './types.ts'
 /** What stands behind the door. */
 export interface RouteParts extends OperationsParts {
   readonly pdp: Pdp
+  readonly mask: MaskRecord
   readonly search: Search
   readonly snapshots: Snapshots
   readonly administration: Administration
@@ -81,6 +84,7 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     ownRoutes(guarded, authenticating)
     authorizeRoutes(guarded, pdp)
     batchRoutes(guarded, { ...parts, rates })
+    maskRoutes(guarded, parts.mask)
     typeRoutes(guarded, administration)
     policyRoutes(guarded, administration)
     roleRoutes(guarded, administration)

@@ -2,6 +2,7 @@ import type { Problem } from '../failure.ts'
 import { compileCondition, isFault } from './condition.ts'
 import { parseInstant } from './instant.ts'
 import { judgeEntities, under } from './judgement.ts'
+import { maskFault } from './mask-obligation.ts'
 import {
   AccessRequest,
   type Assignment,
@@ -9,6 +10,7 @@ import {
   type Entity,
   type EntityRef,
   type EntityType,
+  type Obligation,
   type Permission,
   type Policy,
   type ResourceSelector,
@@ -128,12 +130,18 @@ function checkSubject(selector: SubjectSelector): Problem[] {
   return 'any' in selector ? [] : checkRef('', selector)
 }
 
-function checkPermission({ actions, resources, condition }: Permission): Problem[] {
+function checkPermission({ actions, resources, condition, obligations = [] }: Permission): Problem[] {
   return [
     ...each('/actions', actions, (action) => notOurs('', action)),
     ...each('/resources', resources, checkResource),
     ...checkCondition('/condition', condition),
+    ...each('/obligations', obligations, checkObligation),
   ]
+}
+
+function checkObligation(obligation: Obligation): Problem[] {
+  const fault = maskFault(obligation)
+  return fault === undefined ? [] : [{ pointer: '/properties', detail: `is no mask: ${fault}` }]
 }
 
 function checkResource({ type, id, within }: ResourceSelector): Problem[] {

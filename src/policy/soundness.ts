@@ -1,8 +1,10 @@
 import { Issuer } from './issuer.ts'
+import { maskFault } from './mask-obligation.ts'
 import {
   DEFAULT_SETTINGS,
   EntityType,
   inForce,
+  type Obligation,
   Permission,
   Policy,
   type ResourceSelector,
@@ -55,7 +57,7 @@ export function isReadable(kind: ReadableKind, document: unknown): boolean {
 
 /** What cannot be read matches everything: as an allow it never applies, as a deny it does where the rest matches. */
 export function soundRule(name: string, stored: Rule): Sound<Rule> {
-  const fault = rules.fault(stored, name) ?? faultOfPlaces(stored.resources)
+  const fault = rules.fault(stored, name) ?? faultOfPlaces(stored.resources) ?? faultOfMasks(stored.obligations)
   if (fault === undefined) return { document: stored, fault }
   const { read } = rules.reading(stored, name)
   const document = {
@@ -73,7 +75,7 @@ export function soundRule(name: string, stored: Rule): Sound<Rule> {
 }
 
 export function soundPermission(stored: Permission): Sound<Permission> {
-  const fault = permissions.fault(stored) ?? faultOfPlaces(stored.resources)
+  const fault = permissions.fault(stored) ?? faultOfPlaces(stored.resources) ?? faultOfMasks(stored.obligations)
   if (fault === undefined) return { document: stored, fault }
   return { document: soundParts(permissions.reading(stored).read, stored), fault }
 }
@@ -95,6 +97,16 @@ function faultOfPlaces(resources: readonly ResourceSelector[]): string | undefin
   for (const [place, { id }] of resources.entries()) {
     const fault = id?.endsWith('\\') === true ? idPatternFault(id) : null
     if (fault !== null) return `/resources/${place}/id: ${fault}`
+  }
+  return undefined
+}
+
+/** What should be hidden, and nobody can tell how: as an allow, it never applies. */
+function faultOfMasks(obligations: readonly Obligation[] | undefined): string | undefined {
+  if (obligations === undefined) return undefined
+  for (const [place, obligation] of obligations.entries()) {
+    const fault = maskFault(obligation)
+    if (fault !== undefined) return `/obligations/${place}/properties: ${fault}`
   }
   return undefined
 }

@@ -265,6 +265,39 @@ describe('obligations', () => {
   })
 })
 
+describe('a masked record', () => {
+  const asked = { ...QUESTION, record: { a: 1 } }
+  const given = { ...ALLOW, record: { a: '*' }, masked: ['a'] }
+
+  test('is what an allow shows; its masks are carried out, and other conditions are declared', async () => {
+    const with_ = (type: string) => ({
+      ...given,
+      context: { ...ALLOW.context, obligations: [{ id: 'o', type }] },
+    })
+    const masked = await against((response) => json(response, with_('mask')))
+    expect(await masked.client.mask(asked)).toEqual(with_('mask'))
+    const logged = await against((response) => json(response, with_('log')))
+    expect(await codeOf(logged.client.mask(asked))).toBe('unknown_obligation')
+    expect(await codeOf(logged.client.mask(asked, { obligations: ['log'] }))).toBe('answered')
+    expect(await codeOf(logged.client.mask(asked, { obligations: 'any' }))).toBe('answered')
+  })
+
+  test('is nowhere in a deny, whatever the answer holds', async () => {
+    const { client } = await against((response) => json(response, { ...given, ...DENY }))
+    expect(await client.mask(asked)).toEqual({ decision: false, masked: [], context: expect.anything() })
+  })
+
+  test.each([
+    ['without a record', { ...ALLOW, masked: [] }],
+    ['with a list for a record', { ...ALLOW, record: [1], masked: [] }],
+    ['that does not say what was masked', { ...ALLOW, record: {} }],
+    ['without a decision', { record: {}, masked: [] }],
+  ])('an allow %s is no answer', async (_title, body) => {
+    const { client } = await against((response) => json(response, body))
+    expect(await codeOf(client.mask(asked))).toBe('bad_answer')
+  })
+})
+
 describe('a batch is believed', () => {
   const asked = { ...QUESTION, evaluations: [{}, {}] }
 

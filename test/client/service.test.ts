@@ -72,6 +72,26 @@ test('many questions at once, and searches, see what this client has just writte
   expect(await client.search.actions({ subject: alice, resource }).all()).toEqual([action])
 })
 
+test('a record is shown as its masks say', async () => {
+  await client.rules.put('customers', {
+    effect: 'allow',
+    subjects: [{ any: true }],
+    actions: ['view'],
+    resources: [{ type: 'customer' }],
+    obligations: [{ id: 'pii', type: 'mask', properties: { fields: { email: 'email' } } }],
+  })
+  const asked = {
+    subject: alice,
+    action: { name: 'view' },
+    resource: { type: 'customer', id: '1' },
+    record: { email: 'bob@example.com', note: 'x' },
+  }
+  const { decision, record, masked } = await client.mask(asked)
+  expect([decision, record, masked]).toEqual([true, { email: 'b*b@example.com' }, ['email']])
+  expect((await client.mask({ ...asked, others: 'keep' })).record).toEqual({ email: 'b*b@example.com', note: 'x' })
+  expect(await client.mask({ ...asked, action: { name: 'other' } })).not.toHaveProperty('record')
+})
+
 test('a lost update is refused, and so are other mistakes, with what is wrong', async () => {
   const { version } = await client.roles.put('guest', {})
   await client.roles.put('guest', { description: 'changed' }, { ifMatch: version })
