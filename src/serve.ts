@@ -20,6 +20,7 @@ import { createServer } from './http/server.ts'
 import { destinations } from './outgoing/addresses.ts'
 import { jsonFetcher } from './outgoing/fetch-json.ts'
 import { createMask, maskingHashes } from './pdp/mask.ts'
+import { createOperation } from './pdp/operation.ts'
 import { createSearch } from './pdp/search.ts'
 import { createPdp } from './pdp.ts'
 import { CLOSE_MS, Opened } from './serve/closing.ts'
@@ -158,6 +159,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   const pdp = createPdp({ snapshots, tokens: trustedTokens, trail, clock, metrics, redactor })
   const authenticator = await addRoutes(app, {
     pdp,
+    operation: createOperation({ pdp, snapshots }),
     mask: createMask(pdp, maskingHashes(deploymentKey)),
     search: createSearch({ snapshots, trail, clock, redactor }),
     snapshots,

@@ -4,6 +4,7 @@ import * as auditProof from './audit-proof.ts'
 import * as auditReading from './audit-reading.ts'
 import * as authenticate from './authenticate.ts'
 import * as authorize from './authorize.ts'
+import * as operation from './authorize-operation.ts'
 import * as batch from './batch.ts'
 import * as bundle from './bundle.ts'
 import type { RouteConfig } from './common.ts'
@@ -30,6 +31,7 @@ export interface Route {
 export const ROUTES: readonly Route[] = [
   authorize.authorize,
   batch.authorizeBatch,
+  operation.authorizeOperation,
   explain.explain,
   mask.maskRecord,
   access.evaluation,

@@ -19,6 +19,7 @@ import {
   type Settings,
   type SubjectSelector,
 } from './model.ts'
+import { checkOperations } from './operation.ts'
 import { idPatternFault } from './pattern.ts'
 import { checkSchema } from './property-schema.ts'
 import { checkRedaction } from './redaction-path.ts'
@@ -98,8 +99,11 @@ export function checkType({ name, actions = [], schema }: EntityType): Problem[]
   ]
 }
 
-export function checkSettings({ redaction }: Settings): Problem[] {
-  return redaction === undefined ? [] : checkRedaction(redaction)
+export function checkSettings({ redaction, operations }: Settings): Problem[] {
+  return [
+    ...(redaction === undefined ? [] : checkRedaction(redaction)),
+    ...(operations === undefined ? [] : checkOperations(operations)),
+  ]
 }
 
 export function checkEntity(entity: Entity): Problem[] {

@@ -222,6 +222,7 @@ const CLOSED: Required<Settings> = {
   session_lifetime_seconds: SHORTEST_SESSION_S,
   levels: [],
   redaction: STRICTEST_REDACTION,
+  operations: {},
   // A limit keeps nobody out who may come in: without one nothing is given away, with a wrong one everybody is refused.
   decisions_per_second: null,
 }
@@ -241,6 +242,7 @@ export function soundSettings(stored: Settings | null): SoundSettings {
       read('session_lifetime_seconds', CLOSED.session_lifetime_seconds) ?? DEFAULT_SETTINGS.session_lifetime_seconds,
     levels: read('levels', CLOSED.levels) ?? DEFAULT_SETTINGS.levels,
     redaction: read('redaction', CLOSED.redaction) ?? DEFAULT_SETTINGS.redaction,
+    operations: read('operations', CLOSED.operations) ?? DEFAULT_SETTINGS.operations,
     decisions_per_second:
       read('decisions_per_second', CLOSED.decisions_per_second) ?? DEFAULT_SETTINGS.decisions_per_second,
   }

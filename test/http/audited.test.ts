@@ -40,6 +40,10 @@ const CALLS: Readonly<Record<string, () => Promise<Call>>> = {
     body: { ...QUESTION, resource: { type: 'r' } },
   }),
   accessActionSearch: async () => ({ path: '/access/v1/search/action', body: QUESTION }),
+  authorizeOperation: async () => ({
+    path: '/v1/authorize/operation',
+    body: { subject: QUESTION.subject, permissions: [{ kind: 'k', target: 't' }] },
+  }),
   maskRecord: async () => ({ path: '/v1/mask', body: { ...QUESTION, record: {} } }),
   explain: async () => ({ path: '/v1/authorize/explain', body: QUESTION }),
   revoke: async () => ({ path: '/v1/authenticate/revoke', key: await accessToken() }),
