@@ -22,7 +22,10 @@ export type {
   CanOptions,
   DecisionOptions,
   MaskQuestion,
+  OperationQuestion,
   Question,
+  Routed,
+  RouteRequest,
 } from './decisions.ts'
 export { type ProblemDetails, VerdictError, type VerdictErrorCode } from './error.ts'
 export type { Listing, Page } from './listing.ts'

@@ -298,6 +298,83 @@ describe('a masked record', () => {
   })
 })
 
+describe('of alternatives', () => {
+  const asked = { ...QUESTION, evaluations: [{}, {}, {}], fallback: 'queue' }
+  const bound = { ...ALLOW, context: { ...ALLOW.context, obligations: [{ id: 'o', type: 'log' }] } }
+  /** Answers as a server would that came to these. */
+  const coming = (outcomes: readonly unknown[]) => {
+    let left = [...outcomes]
+    return against((response) => {
+      const allowed = left.findIndex((one) => one !== DENY)
+      const evaluations = left.slice(0, allowed === -1 ? left.length : allowed + 1)
+      left = left.slice(evaluations.length)
+      json(response, { decision: false, evaluations, selected: { index: 0 } })
+    })
+  }
+
+  test.each([
+    ['the first that is allowed is taken', [DENY, ALLOW, ALLOW], {}, { index: 1, evaluation: ALLOW }],
+    ['the fallback, where none is', [DENY, DENY, DENY], {}, { fallback: 'queue' }],
+    ['not one on a condition that nobody declares', [bound, DENY, ALLOW], {}, { index: 2, evaluation: ALLOW }],
+    [
+      'one on a condition that the caller declares',
+      [bound, DENY, ALLOW],
+      { obligations: ['log'] },
+      { index: 0, evaluation: bound },
+    ],
+    ['the fallback, where all that is allowed is so conditionally', [DENY, bound, bound], {}, { fallback: 'queue' }],
+  ])('%s', async (_title, outcomes, options, taken) => {
+    const { client } = await coming(outcomes)
+    expect(await client.route(asked, options)).toEqual(taken)
+  })
+
+  test('what the server selected is not the batch answer: its item may be on a condition', async () => {
+    const { client } = await coming([bound])
+    const answer = await client.batch({ ...QUESTION, evaluations: [{}] })
+    expect(answer).not.toHaveProperty('selected')
+    expect(answer.decision).toBe(false)
+  })
+
+  test('without any, or without an answer, there is no decision', async () => {
+    const { client } = await coming([])
+    expect(await codeOf(client.route({ ...asked, evaluations: [] }))).toBe('bad_request')
+    expect(await codeOf(client.route(asked))).toBe('bad_answer')
+  })
+})
+
+describe('an operation is believed', () => {
+  const asked = {
+    subject: QUESTION.subject,
+    permissions: [
+      { kind: 'a', target: '1' },
+      { kind: 'b', target: '2' },
+    ],
+  }
+  const each = (answer: object, kind: string) => ({ ...answer, kind, target: kind })
+  const whole = { ...ALLOW, permissions: [each(ALLOW, 'a'), each(ALLOW, 'b')] }
+  const bound = { ...ALLOW, context: { ...ALLOW.context, obligations: [{ id: 'o', type: 'log' }] } }
+
+  test.each<[string, unknown, unknown]>([
+    ['where every permission is allowed', whole, true],
+    ['not where one is denied', { ...whole, permissions: [each(ALLOW, 'a'), each(DENY, 'b')] }, false],
+    ['not where the whole is denied', { ...whole, decision: false }, false],
+    ['not where one is on a condition', { ...whole, permissions: [each(ALLOW, 'a'), each(bound, 'b')] }, false],
+    ['not where the whole is on a condition', { ...whole, ...bound }, false],
+    ['not with an answer too few', { ...whole, permissions: [each(ALLOW, 'a')] }, 'bad_answer'],
+    ['not without answers', ALLOW, 'bad_answer'],
+    ['not with text for a decision', { ...whole, permissions: [each(ALLOW, 'a'), { decision: 'true' }] }, 'bad_answer'],
+  ])('%s', async (_title, body, wanted) => {
+    const { client } = await against((response) => json(response, body))
+    const answer = client.operation(asked)
+    expect(typeof wanted === 'string' ? await codeOf(answer) : (await answer).decision).toBe(wanted)
+  })
+
+  test('and asks for something', async () => {
+    const { client } = await against((response) => json(response, whole))
+    expect(await codeOf(client.operation({ ...asked, permissions: [] }))).toBe('bad_request')
+  })
+})
+
 describe('a batch is believed', () => {
   const asked = { ...QUESTION, evaluations: [{}, {}] }
 

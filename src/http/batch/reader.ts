@@ -13,7 +13,11 @@ type Sent = Readonly<Record<string, unknown>>
 /** What a body holds, once its shape has been checked: the parts are not. */
 export interface BatchBody extends Sent {
   readonly evaluations?: readonly unknown[]
-  readonly options?: { readonly evaluations_semantic?: Semantic; readonly min_revision?: number }
+  readonly options?: {
+    readonly evaluations_semantic?: Semantic
+    readonly min_revision?: number
+    readonly fallback?: unknown
+  }
 }
 
 const { subject, action, resource, context } = AccessRequest.properties
