@@ -232,6 +232,20 @@ describe('bad input is a 400 that says where', () => {
     expect([status, body.errors?.[0].pointer]).toEqual([400, pointer])
   })
 
+  test("a tenant's limit of decisions a second counts every permission", async () => {
+    const limit = (decisions_per_second: number | null) =>
+      verdict.ask('PUT /v1/settings', { body: { ...bundle.settings, decisions_per_second } })
+    await limit(50)
+    const many = (length: number) => ask({ subject: user('root'), permissions: Array.from({ length }, () => one) })
+    const refused = await many(51)
+    const taken = await eventually(
+      () => many(50),
+      ({ status }) => status === 200,
+    )
+    await limit(null)
+    expect([refused.status, taken.status]).toEqual([429, 200])
+  })
+
   test('a context that would be recorded with each of many is a 413', async () => {
     const permissions = Array.from({ length: 100 }, () => one)
     const { status } = await ask({ subject: user('root'), permissions, context: { text: 'x'.repeat(100_000) } })
