@@ -23,8 +23,8 @@ export function hasTool(name: string, ...args: readonly string[]): boolean {
 }
 
 /** What a tool says; fails with it where it ends with another status than 0. */
-export function run(name: string, args: readonly string[], input = ''): string {
-  const { status, stdout, stderr } = spawnSync(name, args, { encoding: 'utf8', input })
+export function run(name: string, args: readonly string[]): string {
+  const { status, stdout, stderr } = spawnSync(name, args, { encoding: 'utf8' })
   if (status !== 0) throw new Error(`${name} ${args.join(' ')} ended with ${status}:\n${stdout}${stderr}`)
   return stdout
 }
