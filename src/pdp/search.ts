@@ -20,6 +20,7 @@ import {
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import { builtInRoles, type TenantSnapshot } from '../snapshot/tenant-snapshot.ts'
 import type { Walk } from '../snapshot/walks.ts'
+import { reached } from './freshness.ts'
 import { type PageStart, pageStart, tokenOf } from './page-token.ts'
 import { scanEntities } from './scan.ts'
 import { searchEvent } from './search-event.ts'
@@ -104,7 +105,7 @@ export function createSearch({ snapshots, trail, clock, redactor, limits = SEARC
 
   return async (asking, { query, page, min_revision }) => {
     const start = pageStart(asking.tenant, query, page)
-    if (min_revision !== undefined) await snapshots.atLeast(asking.tenant, min_revision)
+    await reached(snapshots, asking, min_revision)
     const { found, revision, settings } = await gate.with(asking.tenant, () => make(asking.tenant, query, start))
     const { results, next } = found
     const told = { count: results.length, complete: next === undefined, limit: start.limit, revision }
