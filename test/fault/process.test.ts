@@ -19,9 +19,9 @@ const secrets = {
 }
 const ROLE = { name: 'reader', permissions: [{ actions: ['read'], resources: [{ type: 'doc' }] }] }
 
-type Cleaning = (clean: () => Promise<unknown>) => void
+type Cleaning = (clean: () => Promise<void>) => void
 
-const cleaning: (() => Promise<unknown>)[] = []
+const cleaning: (() => Promise<void>)[] = []
 let database: FreshDatabase
 /** One that all tests share, behind a network of its own. */
 let verdict: Running
@@ -51,7 +51,9 @@ async function started(
   const directory = await mkdtemp(join(tmpdir(), 'verdict-fault-'))
   cleaned(() => rm(directory, { recursive: true, force: true }))
   const running = await startProcess({ ...secrets, DATABASE_URL: database.url, VERDICT_DATA_DIR: directory, ...env })
-  cleaned(() => stopProcess(running))
+  cleaned(async () => {
+    await stopProcess(running)
+  })
   return running
 }
 
