@@ -52,8 +52,10 @@ export interface ContextAdministration {
 
 const DEFAULT_LIFETIME_S = 900
 
-/** In characters of JSON: a layer has to fit into a token, and each of its capabilities is compared with each of another. */
+/** In characters of JSON: a layer has to fit into a token. */
 const MAX_LAYER = 6_000
+/** Each may be compared with every character of another layer: measured 10 ms for so many, and 140 for as many as fit. */
+const MAX_WILDCARDS = 200
 
 export function contextAdministration(parts: ContextParts): ContextAdministration {
   const { db, tokens, snapshots, learnRevoked, clock } = parts
@@ -158,10 +160,15 @@ function unknownLevel(levels: readonly string[], level: string | undefined): Pro
 
 function wrongCapabilities(capabilities: readonly Capability[] | undefined): Problem[] {
   if (capabilities === undefined) return []
-  if (JSON.stringify(capabilities).length > MAX_LAYER) {
-    return [{ pointer: '/capabilities', detail: `take more than ${MAX_LAYER} characters of JSON` }]
-  }
+  const tooMuch = (detail: string) => [{ pointer: '/capabilities', detail }]
+  if (JSON.stringify(capabilities).length > MAX_LAYER) return tooMuch(`take over ${MAX_LAYER} characters of JSON`)
+  if (wildcardsIn(capabilities) > MAX_WILDCARDS) return tooMuch(`have over ${MAX_WILDCARDS} wildcards`)
   return under('/capabilities', checkCapabilities(capabilities))
+}
+
+function wildcardsIn(capabilities: readonly Capability[]): number {
+  const patterns = capabilities.flatMap(({ actions, resources }) => [...actions, ...resources.map(({ id = '' }) => id)])
+  return patterns.join('').replaceAll(/[^*]/g, '').length
 }
 
 function refusal(pointer: string, detail: string): Failure {

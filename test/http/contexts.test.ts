@@ -22,6 +22,7 @@ afterAll(() => verdict.close())
 const alice = { type: 'user', id: 'alice' }
 const READ = { action: { name: 'doc:read' }, resource: { type: 'doc', id: 'a/1' } }
 const RUN = { action: { name: 'run' }, resource: { type: 'task', id: '1' } }
+const doc = { type: 'doc' }
 const DOCS = [{ actions: ['doc:*'], resources: [{ type: 'doc', id: 'a/**' }] }]
 
 const create = async (more: object = {}, ask: Ask = {}) =>
@@ -188,6 +189,12 @@ describe('of what is asked for it refuses', () => {
           { ...one, condition: 'x'.repeat(99) },
         ]),
       },
+      422,
+      '/capabilities',
+    ],
+    [
+      'patterns without end',
+      { capabilities: [{ actions: ['*a'.repeat(201)], resources: [doc] }] },
       422,
       '/capabilities',
     ],
