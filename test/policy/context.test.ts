@@ -97,6 +97,14 @@ describe('the level of a context', () => {
     expect(reasonOf({ level: 'system' }, { ...needs, entities: [] })).toBe('condition_error')
   })
 
+  test('changes nothing where the subject has a lower one, or none', () => {
+    const { rules = [] } = rule('level(subject) < level("admin")')
+    const low = { rules, entities: [{ ...alice, properties: { level: 'none' } }] }
+    expect(reasonOf({ level: 'system' }, low)).toBe('allowed_by_rule')
+    const plain = { rules: rule('!has(subject.properties.level)').rules ?? [] }
+    expect(reasonOf({ level: 'system' }, plain)).toBe('allowed_by_rule')
+  })
+
   test('does not let a low level do what a high one may not, nor forget one that it had', () => {
     expect(reasonOf({ level: 'none' }, rule('level(subject) < level("admin")'))).toBe('no_applicable_rule')
     const odd = rule('level(subject) != level("read_write")')
