@@ -87,16 +87,18 @@ async function accessToken(): Promise<string> {
 let strangers: Promise<string> | undefined
 /** The key of another tenant's admin, where alice may the same. */
 function strangersKey(): Promise<string> {
-  strangers ??= (async () => {
-    await verdict.ask('POST /v1/tenants', { key: verdict.rootKey, body: { id: 'acme', name: 'Acme' } })
-    const body = { name: 'a', subject: { type: 'user', id: 'wile' }, roles: ['pdp:admin'] }
-    const headers = { 'verdict-tenant': 'acme' }
-    const { key } = (await verdict.ask('POST /v1/api-keys', { key: verdict.rootKey, headers, body })).body
-    const rule = { effect: 'allow', subjects: [alice], actions: ['*'], resources: [{ type: 'doc' }] }
-    await verdict.ask('PUT /v1/rules/alice-may', { key, body: rule })
-    return key
-  })()
+  strangers ??= adminOf('acme')
   return strangers
+}
+
+async function adminOf(tenant: string): Promise<string> {
+  await verdict.ask('POST /v1/tenants', { key: verdict.rootKey, body: { id: tenant, name: tenant } })
+  const body = { name: 'a', subject: { type: 'user', id: 'wile' }, roles: ['pdp:admin'] }
+  const headers = { 'verdict-tenant': tenant }
+  const { key } = (await verdict.ask('POST /v1/api-keys', { key: verdict.rootKey, headers, body })).body
+  const rule = { effect: 'allow', subjects: [alice], actions: ['*'], resources: [{ type: 'doc' }] }
+  await verdict.ask('PUT /v1/rules/alice-may', { key, body: rule })
+  return key
 }
 
 attacks('contexts: signature and form', [
@@ -305,6 +307,16 @@ attacks('contexts: what has ended', [
       const made = await created({ subject })
       await verdict.ask('PUT /v1/entities/user/off', { body: { disabled: true } })
       return decide(made.token)
+    },
+  ],
+  [
+    'while its tenant is suspended',
+    '200 tenant_suspended',
+    async () => {
+      const key = await adminOf('halted')
+      const made = await created({}, key)
+      await verdict.ask('PATCH /v1/tenants/halted', { key: verdict.rootKey, body: { status: 'suspended' } })
+      return decide(made.token, READ, key)
     },
   ],
 ])
