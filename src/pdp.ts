@@ -10,6 +10,7 @@ import { answerOf, type Made } from './pdp/answer.ts'
 import { type Batch, type BatchDecision, type Budgets, decideBatch } from './pdp/batch.ts'
 import { decidePresented, type Presented } from './pdp/context.ts'
 import { decisionEvent, explainEvent } from './pdp/event.ts'
+import { reached } from './pdp/freshness.ts'
 import { type ProvenRequest, provenFacts, proveSubject } from './pdp/proof.ts'
 import { Budget } from './policy/budget.ts'
 import {
@@ -62,6 +63,8 @@ export interface Asking {
   readonly origin: Origin
   /** When the call began, as `performance.now()` counts. */
   readonly began: number
+  /** What the decision must at least be made at, by the call's header. */
+  readonly min_revision?: number | undefined
   /** Whether its record is kept already: a call leaves one. */
   recorded: boolean
 }
@@ -158,10 +161,6 @@ export function createPdp(parts: PdpParts): Pdp {
     return redaction === undefined || mayReadEntities(roles) ? CLEAR : redaction.value
   }
 
-  function reached(tenant: string, { options }: Pick<Batch, 'options'>): Promise<void> | undefined {
-    return options?.min_revision === undefined ? undefined : snapshots.atLeast(tenant, options.min_revision)
-  }
-
   /** `recording` is of what its tenant lets be recorded. */
   async function keep(recording: Promise<number>, mode: AuditMode, call?: Asking): Promise<void> {
     const began = performance.now()
@@ -193,7 +192,7 @@ export function createPdp(parts: PdpParts): Pdp {
     },
 
     async evaluate(asking, asked) {
-      const waiting = reached(asking.tenant, asked)
+      const waiting = reached(snapshots, asking, asked.options?.min_revision)
       if (waiting !== undefined) await waiting
       const proving = proveSubject(parts, asking.tenant, asked)
       const proven = proving instanceof Promise ? await proving : proving
@@ -209,7 +208,7 @@ export function createPdp(parts: PdpParts): Pdp {
     },
 
     async evaluateAll(asking, batch) {
-      const waiting = reached(asking.tenant, batch)
+      const waiting = reached(snapshots, asking, batch.options?.min_revision)
       if (waiting !== undefined) await waiting
       const { answer, records, reasons, mode } = await decideBatch({ ...parts, make }, asking, batch, freshBudgets())
       await keep(trail.recordAll(asking.tenant, records), mode, asking)
@@ -218,7 +217,7 @@ export function createPdp(parts: PdpParts): Pdp {
     },
 
     async explain(asking, asked) {
-      await reached(asking.tenant, asked)
+      await reached(snapshots, asking, asked.options?.min_revision)
       const { request, proof, presented } = await proveSubject(parts, asking.tenant, asked)
       const made = await snapshots.withFacts<Explained>(asking.tenant, request, (tenant, found) => {
         const facts = proof === undefined ? found : provenFacts(tenant.issuers, found, proof, clock())

@@ -56,9 +56,13 @@ export interface Origin {
   readonly trace_id: string | null
 }
 
+/** What a record says of its call where there was none: a process did it, or somebody at its machine. */
+export const NO_CALL = { ip: null, user_agent: null, request_id: null, trace_id: null, duration_us: null } as const
+
 /**
- * The event's JSON text, without what looks like a credential of Verdict's. Postgres can read it as jsonb whatever a caller sent: NUL and lone surrogates, which JSON can
- * carry and jsonb can't, are recorded as the six characters of their escape (`\u0000`).
+ * The event's JSON text, without what looks like a credential of Verdict's. Postgres can read it as jsonb whatever a caller
+ * sent: NUL and lone surrogates, which JSON can carry and jsonb can't, are recorded as the six characters of their escape
+ * (`\u0000`).
  */
 export function encodeEvent(event: AuditEvent): string {
   return cleanRecord(JSON.stringify(event))

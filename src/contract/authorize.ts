@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { AccessRequest, EntityRef, Obligation, Reason } from '../policy/model.ts'
-import { BODY_LIMIT, problems, type RouteConfig, warnings } from './common.ts'
+import { BODY_LIMIT, DecisionHeaders, problems, type RouteConfig, warnings } from './common.ts'
 
 /** In characters. */
 export const TOKEN_MAX = 16_384
@@ -77,7 +77,8 @@ export const authorize = {
     tags: ['Decisions'],
     summary: 'May this subject do this action on this resource?',
     description:
-      'Default deny. `options.min_revision`, from the header `Verdict-Revision` of a write, makes the answer at least that fresh on every replica. Properties that do not fit the schema of their type are a 400, or `warnings` where the type says so.',
+      'Default deny. `options.min_revision`, or the header `Verdict-Min-Revision`, from the header `Verdict-Revision` of a write, makes the answer at least that fresh on every replica. Properties that do not fit the schema of their type are a 400, or `warnings` where the type says so.',
+    headers: DecisionHeaders,
     body: DecisionRequest,
     response: { 200: DecisionAnswer, ...problems(400, 401, 403, 503) },
   },
