@@ -63,6 +63,7 @@ select create_distributed_table('totps', 'tenant_id', colocate_with => 'tenants'
 select create_distributed_table('recovery_codes', 'tenant_id', colocate_with => 'tenants');
 select create_distributed_table('sessions', 'tenant_id', colocate_with => 'tenants');
 select create_distributed_table('refresh_tokens', 'tenant_id', colocate_with => 'tenants');
+select create_distributed_table('contexts', 'tenant_id', colocate_with => 'tenants');
 
 -- With its partitions, those to come included.
 select create_distributed_table('audit', 'tenant_id', colocate_with => 'tenants');

@@ -23,11 +23,12 @@ export interface AuditEvent {
   readonly type: EventType
   /** The authenticated caller; null where there is none. */
   readonly actor: (EntityRef & { readonly key_id?: string; readonly issuer?: string; readonly tenant?: string }) | null
-  /** `proven_by`: it came as a token of this issuer. */
+  /** `proven_by`: it came as a token of this issuer. `context_id`: as this security context. */
   readonly subject:
     | (EntityRef & {
         readonly properties?: Properties
         readonly proven_by?: { readonly issuer: string; readonly jti: string | null }
+        readonly context_id?: string
       })
     | null
   readonly action: { readonly name: string; readonly properties?: Properties } | null

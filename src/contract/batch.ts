@@ -15,7 +15,10 @@ export type Semantic = Static<typeof Semantic>
 const Text = Type.Optional(Type.String())
 const Default = (description: string) =>
   Type.Optional(
-    Type.Object({ type: Text, id: Text, token: Text, properties: Type.Optional(Properties) }, { description }),
+    Type.Object(
+      { type: Text, id: Text, token: Text, context_token: Text, properties: Type.Optional(Properties) },
+      { description },
+    ),
   )
 
 /** What a batch holds beside its options. */
