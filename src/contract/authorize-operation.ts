@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox'
 import { AccessRequest, EntityRef, Identifier, Obligation, Properties, Reason } from '../policy/model.ts'
 import { DecisionAnswer, type DecisionRequest, DecisionSubject } from './authorize.ts'
 import { ItemInError } from './batch.ts'
-import { BODY_LIMIT, problems, type RouteConfig } from './common.ts'
+import { BODY_LIMIT, DecisionHeaders, problems, type RouteConfig } from './common.ts'
 
 export const MAX_PERMISSIONS = 100
 /** In characters: the longest path that Linux takes. */
@@ -77,6 +77,7 @@ export const authorizeOperation = {
     description: `At most ${MAX_PERMISSIONS} permissions. Each is mapped to an action and a resource by the tenant's setting \`operations\`, its target
 normalised, and decided and recorded like an item of a batch. One of a kind that is not mapped is denied (\`unmapped_operation\`),
 and so is one whose target has no normal form.`,
+    headers: DecisionHeaders,
     body: OperationRequest,
     response: { 200: OperationAnswer, ...problems(400, 401, 403, 413, 429, 503) },
   },

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox'
 import { AccessRequest, type Properties } from '../policy/model.ts'
 import { DecisionAnswer, type DecisionRequest, DecisionSubject } from './authorize.ts'
-import { BODY_LIMIT, problems, type RouteConfig } from './common.ts'
+import { BODY_LIMIT, DecisionHeaders, problems, type RouteConfig } from './common.ts'
 
 const { action, resource, context, options } = AccessRequest.properties
 
@@ -53,6 +53,7 @@ export const maskRecord = {
     description: `Decides as \`/v1/authorize\` does, and leaves the same record in the audit. An allow comes with the record, masked as its
 obligations of type \`mask\` say; obligations of other types are still the caller's. Fields that none of them names are removed,
 unless the caller keeps them (\`others\`); what a mask itself removes (\`others: remove\` in the obligation) it cannot keep.`,
+    headers: DecisionHeaders,
     body: MaskRequest,
     response: { 200: MaskAnswer, ...problems(400, 401, 403, 413, 429, 503) },
   },

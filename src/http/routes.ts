@@ -1,3 +1,4 @@
+import type { ContextAdministration } from '../administration/contexts.ts'
 import type { Administration } from '../administration.ts'
 import type { Redactor } from '../audit/redactor.ts'
 import type { TrustedTokens } from '../authn/issuer/trusted-tokens.ts'
@@ -27,6 +28,7 @@ import { authorizeRoutes } from './authorize.ts'
 import { authorizeOperationRoutes } from './authorize-operation.ts'
 import { batchRoutes } from './batch.ts'
 import { bundleRoutes } from './bundle.ts'
+import { contextRoutes } from './contexts.ts'
 import { credentialRoutes } from './credentials.ts'
 import { assignmentRoutes, bulkRoutes, changeRoutes, entityRoutes } from './entities.ts'
 import { guard } from './guard.ts'
@@ -49,6 +51,7 @@ export interface RouteParts extends OperationsParts {
   readonly search: Search
   readonly snapshots: Snapshots
   readonly administration: Administration
+  readonly contexts: ContextAdministration
   readonly db: TenantDatabase
   readonly verify: Verify
   /** For questions about the audit that may take long. */
@@ -89,6 +92,7 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     batchRoutes(guarded, { ...parts, rates })
     authorizeOperationRoutes(guarded, { ...parts, rates })
     maskRoutes(guarded, parts.mask)
+    contextRoutes(guarded, parts)
     typeRoutes(guarded, administration)
     policyRoutes(guarded, administration)
     roleRoutes(guarded, administration)

@@ -15,6 +15,7 @@ interface Things {
   readonly assignment: string
   readonly audit: string
   readonly session: string
+  readonly context: string
 }
 
 let verdict: TestService
@@ -73,8 +74,9 @@ async function makeThings(key: string, withPassword = false): Promise<Things> {
   const { body: assignment } = await write('POST /v1/assignments', { subject: { type: 'user', id: 'x' }, role: held })
   const subject = { type: 'service', id: 'x' }
   const { body: api_key } = await write('POST /v1/api-keys', { name, subject, roles: ['pdp:auditor'] })
+  const { body: context } = await write('POST /v1/contexts', { subject })
   const audit = await auditRecord(key)
-  return { name, api_key: api_key.id, assignment: assignment.id, audit, session }
+  return { name, api_key: api_key.id, assignment: assignment.id, audit, session, context: context.id }
 }
 
 async function sessionOf(username: string, key: string): Promise<string> {
@@ -118,6 +120,7 @@ const ABSENT = (): Things => ({
     .padStart(12, '0')
     .replace(/(.{8})/, '$1-')}-7000-8000-${randomUUID().slice(24)}`,
   session: randomUUID(),
+  context: randomUUID(),
 })
 
 /** Tenants are the operators' own things: who is none is refused whatever it names. */
@@ -140,7 +143,12 @@ const BODIES: Readonly<Record<string, unknown>> = {
 }
 
 function pathOf({ method, url }: Route, which: Things): string {
-  const id = { '/v1/api-keys': which.api_key, '/v1/assignments': which.assignment, '/v1/audit': which.audit }
+  const id = {
+    '/v1/api-keys': which.api_key,
+    '/v1/assignments': which.assignment,
+    '/v1/audit': which.audit,
+    '/v1/contexts': which.context,
+  }
   const path = url
     .replace(':name', which.name)
     .replace(':tenant', which.name)
