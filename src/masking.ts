@@ -25,17 +25,67 @@ interface Entry {
 interface Walk {
   readonly keeps: boolean
   readonly hash: Hash | undefined
+  readonly room: Room
   readonly done: Map<string, MaskKind>
 }
 
+/** Steps that are left: 50 to 100 ns each. */
+interface Room {
+  left: number
+}
+
+export interface MaskOptions {
+  /** Without it, what should be hashed is removed. */
+  readonly hash?: Hash
+  /** How much work there may be, in steps of 50 to 100 ns; as much as there is where it is left out. */
+  readonly steps?: number
+}
+
+const HASH_STEPS = 100
+/** Names of what is masked are told: of a deep record with long names they would be many times its size. */
+const NAMED_PER_STEP = 16
+
 /**
  * A copy of a record (anything that JSON can say) in which the fields are masked. Where two paths name one value, the
- * stricter kind counts. Without `hash`, what should be hashed is removed. An object under a kind that is made for text
- * is removed. A TypeError: the masking cannot be read.
+ * stricter kind counts. An object under a kind that is made for text is removed. A TypeError: the masking cannot be read.
+ * A RangeError: it takes more steps than it may.
  */
-export function mask(record: unknown, masking: Masking, { hash }: { readonly hash?: Hash } = {}): MaskedRecord {
-  const entries = entriesOf(masking)
-  const walk: Walk = { keeps: masking.others !== 'remove', hash, done: new Map() }
+export function mask(record: unknown, masking: Masking, options: MaskOptions = {}): MaskedRecord {
+  return shown(record, entriesOf(masking), masking.others !== 'remove', options.hash, roomOf(options))
+}
+
+/**
+ * The same with several maskings at once. What one of them removes is gone, whatever another keeps, and where several
+ * name one value the strictest kind counts. `others` is about what none of them names.
+ */
+export function maskAll(
+  record: unknown,
+  maskings: readonly Masking[],
+  others: 'keep' | 'remove',
+  options: MaskOptions = {},
+): MaskedRecord {
+  const room = roomOf(options)
+  let left = record
+  for (const masking of maskings) {
+    if (masking.others !== 'remove') continue
+    const named = entriesOf(masking).map(({ rest }): Entry => ({ rest, kind: 'clear' }))
+    left = shown(left, named, false, undefined, room).record
+  }
+  return shown(left, maskings.flatMap(entriesOf), others === 'keep', options.hash, room)
+}
+
+function roomOf({ steps = Number.POSITIVE_INFINITY }: MaskOptions): Room {
+  return { left: steps }
+}
+
+function shown(
+  record: unknown,
+  entries: readonly Entry[],
+  keeps: boolean,
+  hash: Hash | undefined,
+  room: Room,
+): MaskedRecord {
+  const walk: Walk = { keeps, hash, room, done: new Map() }
   const copy = walked(record, entries, '', walk)
   return {
     record: copy === REMOVED ? null : copy,
@@ -43,9 +93,15 @@ export function mask(record: unknown, masking: Masking, { hash }: { readonly has
   }
 }
 
+function spend({ room }: Walk, steps: number): void {
+  room.left -= steps
+  if (room.left < 0) throw new RangeError('to mask this record takes more work than it may')
+}
+
 /** What came over the wire is unknown until here: a masking that cannot be read masks nothing, so it is no masking. */
 export function readMasking(given: unknown): Masking {
-  if (!isObject(given) || !isObject(given['fields'])) throw new TypeError('a masking names its fields')
+  if (!isObject(given) || !isObject(given['fields']) || Array.isArray(given['fields']))
+    throw new TypeError('a masking names its fields')
   const { fields, others = 'keep' } = given
   if (others !== 'keep' && others !== 'remove') throw new TypeError('others are kept or removed')
   const kinds = Object.entries(fields).map(([path, kind]) => [path, kindOf(path, kind)] as const)
@@ -71,6 +127,7 @@ function entriesOf({ fields }: Masking): Entry[] {
 
 function walked(given: unknown, entries: readonly Entry[], path: string, walk: Walk): unknown {
   const value = asJson(given)
+  spend(walk, 1 + entries.length)
   if (Array.isArray(value)) {
     return value.map((item) => walked(item, entries, path, walk)).filter((item) => item !== REMOVED)
   }
@@ -84,6 +141,7 @@ function walked(given: unknown, entries: readonly Entry[], path: string, walk: W
 
 function members(value: object, entries: readonly Entry[], path: string, walk: Walk): object {
   const copies = Object.entries(value).map(([name, member]) => {
+    spend(walk, 1 + entries.length)
     const beneath = entries.flatMap(({ rest: [head, ...rest], kind }) =>
       head === null || head === name ? [{ rest, kind }] : [],
     )
@@ -97,7 +155,9 @@ function members(value: object, entries: readonly Entry[], path: string, walk: W
 
 const other = (member: unknown, { keeps }: Walk) => (keeps ? member : REMOVED)
 
-function replaced(value: unknown, kind: MaskKind, path: string, { hash, done }: Walk): unknown {
+function replaced(value: unknown, kind: MaskKind, path: string, walk: Walk): unknown {
+  const { hash, done } = walk
+  spend(walk, (kind === 'hash' ? HASH_STEPS : 1) + path.length / NAMED_PER_STEP)
   const copy = isObject(value) && kind !== 'null' ? REMOVED : masked(value, kind, hash)
   done.set(path, copy === REMOVED ? 'remove' : kind)
   return copy

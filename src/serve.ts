@@ -21,6 +21,8 @@ import { addRoutes } from './http/routes.ts'
 import { createServer } from './http/server.ts'
 import { destinations } from './outgoing/addresses.ts'
 import { jsonFetcher } from './outgoing/fetch-json.ts'
+import { createMask, maskingHashes } from './pdp/mask.ts'
+import { createOperation } from './pdp/operation.ts'
 import { createSearch } from './pdp/search.ts'
 import { createPdp } from './pdp.ts'
 import { CLOSE_MS, Opened } from './serve/closing.ts'
@@ -157,8 +159,11 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   const contexts = contextTokens(signingKeys, config.publicUrl, (id) => revoked.isRevoked(id))
   const app = await createServer({ logger, metrics, ...config.edge, isClosing: () => state.isClosing })
   const door = new Door(app)
+  const pdp = createPdp({ snapshots, tokens: trustedTokens, contexts, trail, clock, metrics, redactor })
   const authenticator = await addRoutes(app, {
-    pdp: createPdp({ snapshots, tokens: trustedTokens, contexts, trail, clock, metrics, redactor }),
+    pdp,
+    operation: createOperation({ pdp, snapshots }),
+    mask: createMask(pdp, maskingHashes(deploymentKey)),
     search: createSearch({ snapshots, trail, clock, redactor }),
     snapshots,
     administration,

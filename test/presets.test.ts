@@ -84,6 +84,12 @@ function suiteOf(preset: string): Suite {
   return suite
 }
 
+/** Which door a question on a page is for; undefined: that of single questions. */
+function doorOf(request: object): string | undefined {
+  if ('permissions' in request) return '/v1/authorize/operation'
+  return 'evaluations' in request ? '/v1/authorize/batch' : undefined
+}
+
 describe.each(FIVE)('the page of %s', (name) => {
   const page = readFileSync(new URL(`${name}.md`, PAGES), 'utf8')
   const { bundle, cases } = suiteOf(name)
@@ -102,6 +108,7 @@ describe.each(FIVE)('the page of %s', (name) => {
     const { index, lookup } = loadBundle(bundle)
     for (let at = 0; at < blocks.length; at += 2) {
       const [request, answer] = blocks.slice(at, at + 2)
+      if (doorOf(request) !== undefined) continue
       const { decision, reason, rules, obligations } = decide(
         index,
         factsFor(lookup, request),
@@ -109,6 +116,27 @@ describe.each(FIVE)('the page of %s', (name) => {
         Date.parse('2030-01-01T00:00:00Z'),
       )
       expect({ decision, context: { reason, rules, obligations } }).toEqual(answer)
+    }
+  })
+
+  test('shows what other doors answer', async () => {
+    const blocks = [...page.matchAll(/```json\n([\s\S]*?)```/g)].map(([, text = '']) => JSON.parse(text))
+    const asked = blocks.flatMap((request, at) => {
+      const door = at % 2 === 0 ? doorOf(request) : undefined
+      return door === undefined ? [] : [{ door, request, answer: blocks[at + 1] }]
+    })
+    if (asked.length === 0) return
+    const service = await startService({ env: { VERDICT_PRESET: name } })
+    try {
+      for (const { door, request, answer } of asked) {
+        const { body } = await service.ask(`POST ${door}`, { body: request })
+        const told = JSON.stringify(body, (member, value) =>
+          member === 'decision_id' || member === 'revision' ? undefined : value,
+        )
+        expect(JSON.parse(told)).toEqual(answer)
+      }
+    } finally {
+      await service.close()
     }
   })
 

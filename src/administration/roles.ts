@@ -14,6 +14,7 @@ import type { Change, Changer } from './change.ts'
 import { cyclicEdges } from './cycle.ts'
 import { createDocument, type DocumentKind, deleteDocument, putDocument } from './documents.ts'
 import { normalRole } from './normal.ts'
+import { abnormalRole } from './operations.ts'
 import { type Naming, unknownRoles } from './references.ts'
 import { NAMED, notFound, refuseUsed, shownRef } from './refusal.ts'
 import { type Readable, readable, type ShownAssignment, shownAssignment, type Written } from './representation.ts'
@@ -69,8 +70,8 @@ const ROLE: DocumentKind<Role> = {
     const unknown = await unknownRoles(trx, tenant, namings)
     const above = await edgesAbove(trx, tenant, basesOfRole(role))
     const edges = [...above.filter((edge) => edge.role !== role.name), ...edgesOf(role)]
-    const vague = await vagueRole(change, role)
-    return [...checkRole(role), ...unknown, ...roleCycles([{ pointer: '', role }], edges), ...vague]
+    const ids = [...(await vagueRole(change, role)), ...(await abnormalRole(change, role))]
+    return [...checkRole(role), ...unknown, ...roleCycles([{ pointer: '', role }], edges), ...ids]
   },
   async warnings({ trx, tenant }, role) {
     const named = (role.permissions ?? []).flatMap(typesNamed)

@@ -5,6 +5,7 @@ import { getSettings, putSettings, type StoredSettings } from '../store/settings
 import { getTenant } from '../store/tenants.ts'
 import type { Change, Changer, Outcome } from './change.ts'
 import { normalSettings, same } from './normal.ts'
+import { operationsInSettings } from './operations.ts'
 import { checkPrecondition } from './precondition.ts'
 import { notFound, refuse } from './refusal.ts'
 import type { Answer, Found, Parts, Read, Write } from './write.ts'
@@ -46,6 +47,7 @@ async function put(change: Change, after: Required<Settings>): Promise<Outcome<S
   checkPrecondition(change.write.if_match, present.version)
   const before = normalSettings(present.document)
   if (isReadable('settings', present.document) && same(before, after)) return outcome(present, tenant)
+  refuse(await operationsInSettings(change, before, after))
   await putSettings(trx, change, after)
   change.log(
     stored === undefined

@@ -7,6 +7,7 @@ import { keptOfType, ownersNamingType, types } from '../store/types.ts'
 import type { Change, Changer } from './change.ts'
 import { type DocumentKind, deleteDocument, putDocument } from './documents.ts'
 import { normalType } from './normal.ts'
+import { mappedToType, operationsOn } from './operations.ts'
 import { NAMED, notFound, refuseUsed } from './refusal.ts'
 import { type Readable, readable, type Shown } from './representation.ts'
 import type { Answer, Found, Parts, Read, Write } from './write.ts'
@@ -52,13 +53,14 @@ const TYPE: DocumentKind<EntityType> = {
   async check(change, type) {
     const problems = checkType(type)
     if (problems.length === 0 && type.stored === 'never') await refuseKept(change, type.name)
-    return problems
+    return [...problems, ...(await mappedToType(change, type))]
   },
   logged: (name, operation, before, after) => ({ kind: 'type', key: { name }, operation, before, after }),
-  async refuseUsed({ trx, tenant }, name) {
+  async refuseUsed(change, name) {
+    const { trx, tenant } = change
     const kept = await keptOfType(trx, tenant, name, NAMED + 1)
     const owners = kept.length > NAMED ? [] : await ownersNamingType(trx, tenant, name, NAMED + 1)
-    refuseUsed(`type ${name}`, [...kept, ...owners])
+    refuseUsed(`type ${name}`, [...kept, ...owners, ...(await operationsOn(change, name))])
   },
 }
 

@@ -21,7 +21,9 @@ export type ClientOptions = Authentication & {
   readonly onError?: (error: unknown) => void
 }
 
-export interface Client extends Pick<Decisions, 'authorize' | 'can' | 'batch' | 'explain'>, Administration {
+export interface Client
+  extends Pick<Decisions, 'authorize' | 'can' | 'batch' | 'route' | 'operation' | 'mask' | 'explain'>,
+    Administration {
   readonly search: Search
   readonly audit: AuditReading
   /** The newest revision that a write of this client made: `min_revision` of whatever it asks from then on. */
@@ -44,6 +46,9 @@ export function createClient(options: ClientOptions): Client {
     authorize: (question, more) => decisions.authorize(question, more),
     can: (question, more) => decisions.can(question, more),
     batch: (question, more) => decisions.batch(question, more),
+    route: (question, more) => decisions.route(question, more),
+    operation: (question, more) => decisions.operation(question, more),
+    mask: (question, more) => decisions.mask(question, more),
     explain: (question, more) => decisions.explain(question, more),
     search: new Search(transport, revision),
     audit: auditReading(rest, transport, timeoutMs),

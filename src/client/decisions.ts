@@ -1,6 +1,8 @@
 import type { DecisionAnswer, DecisionRequest } from '../contract/authorize.ts'
+import type { OperationAnswer } from '../contract/authorize-operation.ts'
 import type { Semantic } from '../contract/batch.ts'
 import type { ExplainAnswer } from '../contract/explain.ts'
+import type { MaskAnswer } from '../contract/mask.ts'
 import type { AccessRequest } from '../policy/model.ts'
 import type { Input } from './contract.ts'
 import { VerdictError } from './error.ts'
@@ -55,6 +57,33 @@ export interface BatchAnswer {
   readonly evaluations: readonly BatchItem[]
 }
 
+/** The permissions that an operation needs, by the kinds that the tenant maps. */
+export interface OperationQuestion extends Omit<Question, 'action' | 'resource'> {
+  readonly permissions: readonly {
+    readonly kind: string
+    readonly target: string
+    readonly properties?: Readonly<Record<string, unknown>>
+  }[]
+}
+
+/** Alternatives in their order, and what to go on with where none of them is allowed. */
+export interface RouteRequest<F> extends Omit<BatchRequest, 'options'> {
+  readonly fallback: F
+  readonly options?: Question['options']
+}
+
+/** The first that is allowed, with its answer; or the fallback. */
+export type Routed<F> =
+  | { readonly index: number; readonly evaluation: BatchItem; readonly fallback?: undefined }
+  | { readonly index?: undefined; readonly fallback: F }
+
+/** A question about a record, and the record. */
+export interface MaskQuestion extends Question {
+  readonly record: Readonly<Record<string, unknown>>
+  /** What becomes of fields that no mask names: they are removed, unless this says `keep`. */
+  readonly others?: 'remove' | 'keep'
+}
+
 /** In bytes. */
 const MAX_DECISION = 4 * 1024 * 1024
 const MAX_DECISIONS = 64 * 1024 * 1024
@@ -76,7 +105,7 @@ export class Decisions {
     const answer = decisionIn(body)
     const unknown = undeclared(answer, options)
     if (unknown === undefined) return answer
-    throw new VerdictError('unknown_obligation', `allowed on a condition that the caller does not declare: ${unknown}`)
+    throw undeclaredObligation(unknown)
   }
 
   async can(question: Question, { onError = this.#onError, ...options }: CanOptions = {}): Promise<boolean> {
@@ -97,7 +126,62 @@ export class Decisions {
     const given = evaluationsIn(body, asked, semantic)
     const evaluations = given.map(decisionIn).map((item) => (undeclared(item, options) ? denied(item) : item))
     const isWhole = evaluations.length === asked && evaluations.every(({ decision }) => decision)
-    return { ...body, decision: isWhole && body['decision'] === true, evaluations }
+    // Which the server selected says nothing of what this caller may take: `route` does.
+    const { selected: _, ...more } = body
+    return { ...more, decision: isWhole && body['decision'] === true, evaluations }
+  }
+
+  /**
+   * All the permissions that an operation needs: allowed if every one is. Open what `resource` names in the answer, which
+   * is what was asked about. One that is allowed on a condition which the caller does not declare is not allowed.
+   */
+  async operation(question: OperationQuestion, options: DecisionOptions = {}): Promise<OperationAnswer> {
+    const asked = question.permissions.length
+    if (asked === 0) throw new VerdictError('bad_request', 'an operation needs something')
+    const body = await this.#ask('/v1/authorize/operation', question, options, MAX_DECISIONS)
+    const answer = decisionIn(body)
+    const given: unknown = body['permissions']
+    if (!Array.isArray(given) || given.length !== asked) throw notAnAnswer('decision about each permission')
+    const permissions = given.map(decisionIn).map((each) => (undeclared(each, options) ? denied(each) : each))
+    const isWhole = undeclared(answer, options) === undefined && permissions.every(({ decision }) => decision)
+    const decided = { ...body, decision: answer.decision && isWhole, context: answer.context, permissions }
+    if (!isOperation(decided)) throw notAnAnswer('decision about an operation')
+    return decided
+  }
+
+  /**
+   * The first of several alternatives that is allowed. One that is denied or in error is passed by, as is one that is
+   * allowed on a condition which the caller does not declare.
+   */
+  async route<F>({ fallback, ...question }: RouteRequest<F>, options: DecisionOptions = {}): Promise<Routed<F>> {
+    const asked = { ...question.options, evaluations_semantic: 'permit_on_first_permit' } as const
+    let from = 0
+    do {
+      const rest = { ...question, evaluations: question.evaluations.slice(from), options: asked }
+      const { evaluations } = await this.batch(rest, options)
+      const at = evaluations.findIndex(({ decision }) => decision)
+      const evaluation = evaluations[at]
+      if (evaluation !== undefined) return { index: from + at, evaluation }
+      from += evaluations.length
+    } while (from < question.evaluations.length)
+    return { fallback }
+  }
+
+  /**
+   * The decision, and what may be seen of the record: its masks are carried out, and of a deny there is none. An allow on
+   * a condition of another type that the caller does not declare throws, as with `authorize`.
+   */
+  async mask(question: MaskQuestion, options: DecisionOptions = {}): Promise<MaskAnswer> {
+    const body = await this.#ask('/v1/mask', question, options, MAX_DECISION)
+    const answer = decisionIn(body)
+    const declared = options.obligations ?? []
+    const unknown = undeclared(answer, { obligations: declared === 'any' ? declared : ['mask', ...declared] })
+    if (unknown !== undefined) throw undeclaredObligation(unknown)
+    const { decision, context } = answer
+    if (!decision) return { decision, masked: [], context }
+    const { record, masked } = body
+    if (!isObject(record) || !isTexts(masked)) throw notAnAnswer('masked record')
+    return { decision, record, masked, context }
   }
 
   /** The decision and how it came about. Nobody acts on it: it is none that may be relied on. */
@@ -109,7 +193,7 @@ export class Decisions {
 
   async #ask(
     path: string,
-    question: Question | BatchRequest,
+    question: Question | BatchRequest | OperationQuestion,
     options: CallOptions,
     maxBytes: number,
   ): Promise<Members> {
@@ -135,7 +219,7 @@ export class Decisions {
     }
   }
 
-  #fresh<Q extends Question | BatchRequest>(question: Q): Q {
+  #fresh<Q extends Question | BatchRequest | OperationQuestion>(question: Q): Q {
     const min_revision = this.#revision.atLeast(question.options?.min_revision)
     return min_revision === undefined ? question : { ...question, options: { ...question.options, min_revision } }
   }
@@ -183,6 +267,11 @@ const isObligation = (given: unknown) =>
   typeof given['type'] === 'string' &&
   (given['properties'] === undefined || isObject(given['properties']))
 
+/** The decisions in it were read already; the other members inform. */
+function isOperation(given: { permissions: readonly unknown[] }): given is Members & OperationAnswer {
+  return given.permissions.every((each) => isObject(each) && typeof each['kind'] === 'string')
+}
+
 function isExplained(given: Members): given is Members & ExplainAnswer {
   return typeof given['decision'] === 'boolean' && isObject(given['context']) && isObject(given['trace'])
 }
@@ -191,6 +280,13 @@ function evaluationsIn({ evaluations }: Members, asked: number, semantic: Semant
   const isWhole = (length: number) => (semantic === 'execute_all' ? length === asked : length > 0 && length <= asked)
   if (Array.isArray(evaluations) && isWhole(evaluations.length)) return evaluations
   throw notAnAnswer('batch of decisions: it does not have an answer to each')
+}
+
+const isTexts = (given: unknown): given is string[] =>
+  Array.isArray(given) && given.every((text) => typeof text === 'string')
+
+function undeclaredObligation(type: string): VerdictError {
+  return new VerdictError('unknown_obligation', `allowed on a condition that the caller does not declare: ${type}`)
 }
 
 const denied = (item: DecisionAnswer): DecisionAnswer => ({ ...item, decision: false })

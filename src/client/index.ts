@@ -22,7 +22,11 @@ export type {
   CallOptions,
   CanOptions,
   DecisionOptions,
+  MaskQuestion,
+  OperationQuestion,
   Question,
+  Routed,
+  RouteRequest,
 } from './decisions.ts'
 export { type ProblemDetails, VerdictError, type VerdictErrorCode } from './error.ts'
 export type { Listing, Page } from './listing.ts'

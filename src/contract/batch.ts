@@ -56,7 +56,18 @@ export const min_revision = Type.Optional(
 
 export const BatchRequest = Type.Object({
   ...batchMembers,
-  options: Type.Optional(Type.Object({ evaluations_semantic: Type.Optional(Semantic), min_revision })),
+  options: Type.Optional(
+    Type.Object({
+      evaluations_semantic: Type.Optional(Semantic),
+      min_revision,
+      fallback: Type.Optional(
+        Type.Unknown({
+          description:
+            'Anything, up to 16,384 characters of JSON. The items are then alternatives in their order: the batch ends at the first that is allowed (`permit_on_first_permit`), and the answer says which in `selected`, or that it is none, with this.',
+        }),
+      ),
+    }),
+  ),
 })
 export type BatchRequest = Static<typeof BatchRequest>
 
@@ -88,6 +99,17 @@ export const BatchAnswer = Type.Object({
   evaluations: Type.Array(Type.Union([DecisionAnswer, ItemInError]), {
     description: 'One for each item, in their order; of a batch that ended early, up to the one that ended it.',
   }),
+  selected: Type.Optional(
+    Type.Union(
+      [
+        Type.Object({
+          index: Type.Integer({ minimum: 0, description: 'The place of the first item that is allowed.' }),
+        }),
+        Type.Object({ fallback: Type.Unknown({ description: 'None of them is: what the question gave for that.' }) }),
+      ],
+      { description: 'There where the question has a fallback.' },
+    ),
+  ),
 })
 
 export const authorizeBatch = {

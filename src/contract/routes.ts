@@ -4,6 +4,7 @@ import * as auditProof from './audit-proof.ts'
 import * as auditReading from './audit-reading.ts'
 import * as authenticate from './authenticate.ts'
 import * as authorize from './authorize.ts'
+import * as operation from './authorize-operation.ts'
 import * as batch from './batch.ts'
 import * as bundle from './bundle.ts'
 import type { RouteConfig } from './common.ts'
@@ -12,6 +13,7 @@ import * as credentials from './credentials.ts'
 import * as entities from './entities.ts'
 import * as explain from './explain.ts'
 import * as issuers from './issuers.ts'
+import * as mask from './mask.ts'
 import * as operations from './operations.ts'
 import * as policies from './policies.ts'
 import * as search from './search.ts'
@@ -30,7 +32,9 @@ export interface Route {
 export const ROUTES: readonly Route[] = [
   authorize.authorize,
   batch.authorizeBatch,
+  operation.authorizeOperation,
   explain.explain,
+  mask.maskRecord,
   access.evaluation,
   access.evaluations,
   search.subjectSearch,

@@ -5,6 +5,7 @@ import type { BatchDecision } from '../pdp/batch.ts'
 import type { Pdp } from '../pdp.ts'
 import type { ReadPart } from './batch/parts.ts'
 import { type BatchBody, readItems, readSingle, readSubject } from './batch/reader.ts'
+import { routed, routingOf, selectedOf } from './batch/routing.ts'
 import { callOf } from './guard.ts'
 import type { App } from './server.ts'
 import type { DecisionRate } from './throttle.ts'
@@ -25,8 +26,13 @@ export function batchRoutes(app: App, parts: BatchRouteParts): void {
   app.route({
     ...contract.authorizeBatch,
     handler: async (request) => {
-      const { one, many } = await answerTo(parts, request, request.body, readSubject)
-      return one ?? { decision: many.decision, evaluations: many.evaluations }
+      const routing = routingOf(request.body)
+      const body = routing === undefined ? request.body : routed(request.body)
+      const { one, many } = await answerTo(parts, request, body, readSubject)
+      if (one !== undefined) return one
+      const { decision, evaluations } = many
+      if (routing === undefined) return { decision, evaluations }
+      return { decision, evaluations, selected: selectedOf(many, routing) }
     },
   })
 }

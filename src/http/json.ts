@@ -30,9 +30,15 @@ function parse(text: string): unknown {
   } catch (cause) {
     throw new Failure('invalid_request', 'the body is not valid JSON', {
       cause,
-      problems: [{ pointer: '', detail: cause instanceof Error ? cause.message.slice(0, 200) : 'not valid JSON' }],
+      problems: [{ pointer: '', detail: placeIn(cause) }],
     })
   }
+}
+
+/** Where it broke off, without the piece of the body that V8 quotes: an answer repeats nothing of what was sent. */
+function placeIn(cause: unknown): string {
+  const [place] = cause instanceof Error ? (/position \d+|end of JSON input/.exec(cause.message) ?? []) : []
+  return place === undefined ? 'not valid JSON' : `not valid JSON: ${place}`
 }
 
 /** Counts the members in the text (its colons outside strings) and bounds the depth before anything is built. */

@@ -6,6 +6,8 @@ import type { KeyUse } from '../authn/key-use.ts'
 import type { LogIn } from '../authn/login.ts'
 import type { SessionStore } from '../authn/session.ts'
 import type { SigningKeys } from '../authn/signing-key.ts'
+import type { MaskRecord } from '../pdp/mask.ts'
+import type { AuthorizeOperation } from '../pdp/operation.ts'
 import type { Search } from '../pdp/search.ts'
 import type { Pdp } from '../pdp.ts'
 import type { RevokedTokens } from '../snapshot/revoked-tokens.ts'
@@ -23,6 +25,7 @@ import { auditStatsRoutes } from './audit-stats.ts'
 import { openAuthenticateRoutes, ownRoutes } from './authenticate.ts'
 import { type Authenticator, createAuthenticator } from './authenticator.ts'
 import { authorizeRoutes } from './authorize.ts'
+import { authorizeOperationRoutes } from './authorize-operation.ts'
 import { batchRoutes } from './batch.ts'
 import { bundleRoutes } from './bundle.ts'
 import { contextRoutes } from './contexts.ts'
@@ -30,6 +33,7 @@ import { credentialRoutes } from './credentials.ts'
 import { assignmentRoutes, bulkRoutes, changeRoutes, entityRoutes } from './entities.ts'
 import { guard } from './guard.ts'
 import { issuerRoutes } from './issuers.ts'
+import { maskRoutes } from './mask.ts'
 import { type OperationsParts, operationsRoutes } from './operations.ts'
 import { policyRoutes } from './policies.ts'
 import { roleRoutes } from './roles.ts'
@@ -42,6 +46,8 @@ import { typeRoutes } from './types.ts'
 /** What stands behind the door. */
 export interface RouteParts extends OperationsParts {
   readonly pdp: Pdp
+  readonly mask: MaskRecord
+  readonly operation: AuthorizeOperation
   readonly search: Search
   readonly snapshots: Snapshots
   readonly administration: Administration
@@ -84,6 +90,8 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     ownRoutes(guarded, authenticating)
     authorizeRoutes(guarded, pdp)
     batchRoutes(guarded, { ...parts, rates })
+    authorizeOperationRoutes(guarded, { ...parts, rates })
+    maskRoutes(guarded, parts.mask)
     contextRoutes(guarded, parts)
     typeRoutes(guarded, administration)
     policyRoutes(guarded, administration)

@@ -5,7 +5,7 @@ import { Failure, type FailureCode, type Problem } from '../failure.ts'
 import type { Asking, AuditMode } from '../pdp.ts'
 import type { Budget } from '../policy/budget.ts'
 import type { Facts } from '../policy/entity-graph.ts'
-import type { AccessRequest, Properties, Reason } from '../policy/model.ts'
+import type { AccessRequest, Properties, Reason, Settings } from '../policy/model.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { TenantSnapshot } from '../snapshot/tenant-snapshot.ts'
 import { answerOf, type Made } from './answer.ts'
@@ -18,12 +18,27 @@ export interface Batch {
   readonly items: readonly Item[]
   readonly semantic: Semantic
   readonly options?: { readonly min_revision?: number } | undefined
+  /** What the items were made by: where others are in force, nothing is decided. */
+  readonly settings?: Required<Settings>
 }
 
-/** One of them, or what is wrong with it and what of it can be read. */
-export type Item =
+/** The settings that the items of a batch were made by are not those in force. */
+export class SettingsChanged extends Failure {
+  constructor() {
+    super('tenant_busy', 'the settings are being changed', { retryAfter: 1 })
+  }
+}
+
+/** One of them; or one that is denied without being asked, and what of it can be read. */
+export type Item = Question | { readonly read: Readable; readonly reason: Unasked; readonly problems?: undefined }
+
+/** A question, or what is wrong with it and what of it can be read. */
+export type Question =
   | { readonly request: DecisionRequest; readonly problems?: undefined }
   | { readonly read: Readable; readonly problems: readonly Problem[] }
+
+/** Why an item is denied without being a question. */
+export type Unasked = 'unmapped_operation'
 
 /** null: it is not there, or it is not what it should be. */
 export interface Readable {
@@ -63,12 +78,20 @@ interface Decided {
 
 type Query =
   | { readonly at: number; readonly proven: ProvenRequest }
-  | { readonly at: number; readonly proven?: undefined; readonly read: Readable; readonly failure: Failure }
+  | InError
+  | { readonly at: number; readonly proven?: undefined; readonly read: Readable; readonly reason: Unasked }
+
+interface InError {
+  readonly at: number
+  readonly proven?: undefined
+  readonly read: Readable
+  readonly failure: Failure
+}
 
 /** Decides the items in their order. What fails but for an item's own fault fails the whole. */
 export async function decideBatch(parts: BatchParts, asking: Asking, batch: Batch, budgets: Budgets): Promise<Decided> {
   const queries = await provenQueries(parts, asking.tenant, batch.items)
-  const made = new Making(parts, asking, budgets)
+  const made = new Making(parts, asking, budgets, batch.settings)
   await parts.snapshots.withEachFacts(
     asking.tenant,
     queries,
@@ -94,11 +117,13 @@ class Making {
   readonly #parts: BatchParts
   readonly #asking: Asking
   readonly #budgets: Budgets
+  readonly #settings: Required<Settings> | undefined
 
-  constructor(parts: BatchParts, asking: Asking, budgets: Budgets) {
+  constructor(parts: BatchParts, asking: Asking, budgets: Budgets, settings: Required<Settings> | undefined) {
     this.#parts = parts
     this.#asking = asking
     this.#budgets = budgets
+    this.#settings = settings
     this.#records = new BatchRecords(asking, parts.redactor)
   }
 
@@ -113,8 +138,11 @@ class Making {
 
   /** @returns what it came to. Throws what is not the item's own fault. */
   item(tenant: TenantSnapshot, facts: Facts | undefined, query: Query): boolean {
+    if (this.#settings !== undefined && this.#settings !== tenant.index.settings) throw new SettingsChanged()
     this.mode = tenant.index.settings.audit_mode
-    if (query.proven === undefined || facts === undefined) return this.#inError(tenant, query)
+    if (query.proven === undefined)
+      return 'reason' in query ? this.#unasked(tenant, query) : this.#inError(tenant, query)
+    if (facts === undefined) throw new Failure('internal', 'the facts of an item were not looked for')
     const { proven, at } = query
     try {
       return this.#decided(tenant, proven.request, at, this.#parts.make(tenant, facts, proven, this.#budgets))
@@ -130,9 +158,18 @@ class Making {
     return made.decision.decision
   }
 
-  #inError(tenant: TenantSnapshot, query: Query): false {
-    if (query.proven !== undefined) throw new Failure('internal', 'the facts of an item were not looked for')
-    const { at, read, failure } = query
+  #unasked(tenant: TenantSnapshot, { at, read, reason }: Extract<Query, { reason: unknown }>): false {
+    const { revision, index } = tenant
+    const place = { first: this.#records.first, item: at }
+    const event = { ...inErrorEvent(this.#asking, read, this.#parts.clock(), place), reason, revision }
+    const decision_id = this.#records.add(tenant, event)
+    const rules = index.settings.rules_in_answers ? { rules: [] } : {}
+    this.reasons.push(reason)
+    this.evaluations.push({ decision: false, context: { decision_id, reason, ...rules, obligations: [], revision } })
+    return false
+  }
+
+  #inError(tenant: TenantSnapshot, { at, read, failure }: Omit<InError, 'proven'>): false {
     const place = { first: this.#records.first, item: at }
     const id = this.#records.add(tenant, inErrorEvent(this.#asking, read, this.#parts.clock(), place))
     this.evaluations.push(answerInError(id, failure))
@@ -168,6 +205,7 @@ async function provenQueries(parts: ProofParts, tenant: string, items: readonly 
 }
 
 function queryOf(parts: ProofParts, tenant: string, item: Item, at: number): Query | Promise<Query> {
+  if ('reason' in item) return { at, read: item.read, reason: item.reason }
   if (item.problems !== undefined) {
     const { read, problems } = item
     return {

@@ -198,6 +198,39 @@ export const RedactionSettings = Type.Record(Type.String({ minLength: 1, maxLeng
 })
 export type RedactionSettings = Readonly<Static<typeof RedactionSettings>>
 
+/** How a permission that an operation declares becomes a question. */
+export const OperationMapping = Type.Object(
+  {
+    action: Identifier,
+    resource_type: Identifier,
+    /** What becomes of the target before it is the resource's id; `none` where it is left out. */
+    normalize: Type.Optional(Type.Union([Type.Literal('none'), Type.Literal('path'), Type.Literal('address')])),
+    /** What conditions find in `action.properties`: `acl.permission` as `action.properties.acl.permission`. */
+    attributes: Type.Optional(
+      Type.Record(
+        Type.String({ pattern: '^(acl|rbac)\\.[A-Za-z][A-Za-z0-9_]{0,63}$' }),
+        Type.Union([Type.String({ maxLength: 512 }), Type.Number(), Type.Boolean()]),
+        { maxProperties: 20, ...closed },
+      ),
+    ),
+  },
+  closed,
+)
+export type OperationMapping = Readonly<Static<typeof OperationMapping>>
+
+/** By the kind of the permission: `filesystem.read`. */
+export const OperationSettings = Type.Record(
+  Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$' }),
+  OperationMapping,
+  {
+    maxProperties: 200,
+    ...closed,
+    description:
+      'By the kind of a permission that an operation declares (`filesystem.read`), what `/v1/authorize/operation` asks for it.',
+  },
+)
+export type OperationSettings = Readonly<Record<string, OperationMapping>>
+
 /** In seconds: as long as an access token lives. */
 export const SHORTEST_SESSION_S = 900
 
@@ -215,6 +248,7 @@ export const Settings = Type.Object(
     /** From the lowest to the highest: what `level()` compares in conditions. */
     levels: Type.Optional(Type.Array(Identifier, { minItems: 1, maxItems: 100, uniqueItems: true })),
     redaction: Type.Optional(RedactionSettings),
+    operations: Type.Optional(OperationSettings),
     /** null: as many as it asks for. Each process counts by itself. */
     decisions_per_second: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: 1_000_000 }), Type.Null()])),
   },
@@ -231,6 +265,7 @@ export const DEFAULT_SETTINGS: Required<Settings> = {
   context_lifetime_seconds: 900,
   levels: ['none', 'read_only', 'read_write', 'admin', 'system'],
   redaction: {},
+  operations: {},
   decisions_per_second: null,
 }
 
@@ -286,6 +321,7 @@ export type AccessRequest = Readonly<Static<typeof AccessRequest>>
 /** Why a decision came out as it did. The reason of a deny is the first of this list that fits. */
 export const REASONS = [
   'allowed_by_rule',
+  'unmapped_operation',
   'tenant_suspended',
   'context_invalid',
   'context_expired',

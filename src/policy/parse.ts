@@ -2,6 +2,7 @@ import type { Problem } from '../failure.ts'
 import { compileCondition, isFault } from './condition.ts'
 import { parseInstant } from './instant.ts'
 import { judgeEntities, under } from './judgement.ts'
+import { maskFault } from './mask-obligation.ts'
 import {
   AccessRequest,
   type Assignment,
@@ -9,6 +10,7 @@ import {
   type Entity,
   type EntityRef,
   type EntityType,
+  type Obligation,
   type Permission,
   type Policy,
   type ResourceSelector,
@@ -17,6 +19,7 @@ import {
   type Settings,
   type SubjectSelector,
 } from './model.ts'
+import { checkOperations } from './operation.ts'
 import { idPatternFault } from './pattern.ts'
 import { checkSchema } from './property-schema.ts'
 import { checkRedaction } from './redaction-path.ts'
@@ -96,8 +99,11 @@ export function checkType({ name, actions = [], schema }: EntityType): Problem[]
   ]
 }
 
-export function checkSettings({ redaction }: Settings): Problem[] {
-  return redaction === undefined ? [] : checkRedaction(redaction)
+export function checkSettings({ redaction, operations }: Settings): Problem[] {
+  return [
+    ...(redaction === undefined ? [] : checkRedaction(redaction)),
+    ...(operations === undefined ? [] : checkOperations(operations)),
+  ]
 }
 
 export function checkEntity(entity: Entity): Problem[] {
@@ -133,12 +139,18 @@ export function checkCapabilities(capabilities: readonly Permission[]): Problem[
   return each('', capabilities, checkPermission)
 }
 
-function checkPermission({ actions, resources, condition }: Permission): Problem[] {
+function checkPermission({ actions, resources, condition, obligations = [] }: Permission): Problem[] {
   return [
     ...each('/actions', actions, (action) => notOurs('', action)),
     ...each('/resources', resources, checkResource),
     ...checkCondition('/condition', condition),
+    ...each('/obligations', obligations, checkObligation),
   ]
+}
+
+function checkObligation(obligation: Obligation): Problem[] {
+  const fault = maskFault(obligation)
+  return fault === undefined ? [] : [{ pointer: '/properties', detail: `is no mask: ${fault}` }]
 }
 
 function checkResource({ type, id, within }: ResourceSelector): Problem[] {

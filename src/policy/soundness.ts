@@ -1,8 +1,10 @@
 import { Issuer } from './issuer.ts'
+import { maskFault } from './mask-obligation.ts'
 import {
   DEFAULT_SETTINGS,
   EntityType,
   inForce,
+  type Obligation,
   Permission,
   Policy,
   type ResourceSelector,
@@ -55,7 +57,7 @@ export function isReadable(kind: ReadableKind, document: unknown): boolean {
 
 /** What cannot be read matches everything: as an allow it never applies, as a deny it does where the rest matches. */
 export function soundRule(name: string, stored: Rule): Sound<Rule> {
-  const fault = rules.fault(stored, name) ?? faultOfPlaces(stored.resources)
+  const fault = rules.fault(stored, name) ?? faultOfPlaces(stored.resources) ?? faultOfMasks(stored.obligations)
   if (fault === undefined) return { document: stored, fault }
   const { read } = rules.reading(stored, name)
   const document = {
@@ -73,7 +75,7 @@ export function soundRule(name: string, stored: Rule): Sound<Rule> {
 }
 
 export function soundPermission(stored: Permission): Sound<Permission> {
-  const fault = permissions.fault(stored) ?? faultOfPlaces(stored.resources)
+  const fault = permissions.fault(stored) ?? faultOfPlaces(stored.resources) ?? faultOfMasks(stored.obligations)
   if (fault === undefined) return { document: stored, fault }
   return { document: soundParts(permissions.reading(stored).read, stored), fault }
 }
@@ -95,6 +97,16 @@ function faultOfPlaces(resources: readonly ResourceSelector[]): string | undefin
   for (const [place, { id }] of resources.entries()) {
     const fault = id?.endsWith('\\') === true ? idPatternFault(id) : null
     if (fault !== null) return `/resources/${place}/id: ${fault}`
+  }
+  return undefined
+}
+
+/** What should be hidden, and nobody can tell how: as an allow, it never applies. */
+function faultOfMasks(obligations: readonly Obligation[] | undefined): string | undefined {
+  if (obligations === undefined) return undefined
+  for (const [place, obligation] of obligations.entries()) {
+    const fault = maskFault(obligation)
+    if (fault !== undefined) return `/obligations/${place}/properties: ${fault}`
   }
   return undefined
 }
@@ -211,6 +223,7 @@ const CLOSED: Required<Settings> = {
   context_lifetime_seconds: DEFAULT_SETTINGS.context_lifetime_seconds,
   levels: [],
   redaction: STRICTEST_REDACTION,
+  operations: {},
   // A limit keeps nobody out who may come in: without one nothing is given away, with a wrong one everybody is refused.
   decisions_per_second: null,
 }
@@ -232,6 +245,7 @@ export function soundSettings(stored: Settings | null): SoundSettings {
       read('context_lifetime_seconds', CLOSED.context_lifetime_seconds) ?? DEFAULT_SETTINGS.context_lifetime_seconds,
     levels: read('levels', CLOSED.levels) ?? DEFAULT_SETTINGS.levels,
     redaction: read('redaction', CLOSED.redaction) ?? DEFAULT_SETTINGS.redaction,
+    operations: read('operations', CLOSED.operations) ?? DEFAULT_SETTINGS.operations,
     decisions_per_second:
       read('decisions_per_second', CLOSED.decisions_per_second) ?? DEFAULT_SETTINGS.decisions_per_second,
   }

@@ -85,3 +85,36 @@ export async function documentsNaming(
   }
   return found
 }
+
+/** A pattern of ids, and the rule or role that it stands in. */
+export interface IdPattern {
+  readonly name: string
+  readonly id: string
+}
+
+const RESOURCES = { rules: '$.resources[*]', roles: '$.permissions[*].resources[*]' } as const
+
+/** Pages of the patterns of ids that rules or roles have for a type, in the order of their names. */
+export async function* idPatternsOf(
+  db: Kysely<Database>,
+  tenant: string,
+  table: keyof typeof RESOURCES,
+  type: string,
+): AsyncGenerator<readonly IdPattern[]> {
+  const path = `${RESOURCES[table]} ? (@.type == $type).id`
+  for (let last: string | null = ''; last !== null; ) {
+    const { rows }: { rows: { last: string | null; found: IdPattern[] | null }[] } = await sql<{
+      last: string | null
+      found: IdPattern[] | null
+    }>`
+      select max(name) as last,
+             jsonb_agg(jsonb_build_object('name', name, 'id', id) order by name) filter (where jsonb_typeof(id) = 'string') as found
+      from (select name, body from ${sql.table(table)}
+            where tenant_id = ${tenant} and name > ${last} order by name limit ${PAGE}) page
+      left join lateral jsonb_path_query(body, ${path}::jsonpath, ${JSON.stringify({ type })}::jsonb) id on true`.execute(
+      db,
+    )
+    yield rows[0]?.found ?? []
+    last = rows[0]?.last ?? null
+  }
+}

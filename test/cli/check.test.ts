@@ -61,12 +61,12 @@ rules:
     subjects: [{any: true}]
     actions: [read]
     resources: [{type: person}]
-    obligations: [{id: mask-mail, type: mask, properties: {fields: [email]}}]
+    obligations: [{id: mask-mail, type: mask, properties: {fields: {email: email}}}]
 `,
   )
   const stdin = '{"subject":{"type":"user","id":"a"},"action":{"name":"read"},"resource":{"type":"person","id":"b"}}'
   const { stdout } = await verdict(['check', '-p', policy, '-'], { stdin })
-  expect(stdout).toContain('do     mask (mask-mail) {"fields":["email"]}\n')
+  expect(stdout).toContain('do     mask (mask-mail) {"fields":{"email":"email"}}\n')
 })
 
 test('a rule with a validity is decided as of --now', async () => {

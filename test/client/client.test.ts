@@ -265,6 +265,116 @@ describe('obligations', () => {
   })
 })
 
+describe('a masked record', () => {
+  const asked = { ...QUESTION, record: { a: 1 } }
+  const given = { ...ALLOW, record: { a: '*' }, masked: ['a'] }
+
+  test('is what an allow shows; its masks are carried out, and other conditions are declared', async () => {
+    const with_ = (type: string) => ({
+      ...given,
+      context: { ...ALLOW.context, obligations: [{ id: 'o', type }] },
+    })
+    const masked = await against((response) => json(response, with_('mask')))
+    expect(await masked.client.mask(asked)).toEqual(with_('mask'))
+    const logged = await against((response) => json(response, with_('log')))
+    expect(await codeOf(logged.client.mask(asked))).toBe('unknown_obligation')
+    expect(await codeOf(logged.client.mask(asked, { obligations: ['log'] }))).toBe('answered')
+    expect(await codeOf(logged.client.mask(asked, { obligations: 'any' }))).toBe('answered')
+  })
+
+  test('is nowhere in a deny, whatever the answer holds', async () => {
+    const { client } = await against((response) => json(response, { ...given, ...DENY }))
+    expect(await client.mask(asked)).toEqual({ decision: false, masked: [], context: expect.anything() })
+  })
+
+  test.each([
+    ['without a record', { ...ALLOW, masked: [] }],
+    ['with a list for a record', { ...ALLOW, record: [1], masked: [] }],
+    ['that does not say what was masked', { ...ALLOW, record: {} }],
+    ['without a decision', { record: {}, masked: [] }],
+  ])('an allow %s is no answer', async (_title, body) => {
+    const { client } = await against((response) => json(response, body))
+    expect(await codeOf(client.mask(asked))).toBe('bad_answer')
+  })
+})
+
+describe('of alternatives', () => {
+  const asked = { ...QUESTION, evaluations: [{}, {}, {}], fallback: 'queue' }
+  const bound = { ...ALLOW, context: { ...ALLOW.context, obligations: [{ id: 'o', type: 'log' }] } }
+  /** Answers as a server would that came to these. */
+  const coming = (outcomes: readonly unknown[]) => {
+    let left = [...outcomes]
+    return against((response) => {
+      const allowed = left.findIndex((one) => one !== DENY)
+      const evaluations = left.slice(0, allowed === -1 ? left.length : allowed + 1)
+      left = left.slice(evaluations.length)
+      json(response, { decision: false, evaluations, selected: { index: 0 } })
+    })
+  }
+
+  test.each([
+    ['the first that is allowed is taken', [DENY, ALLOW, ALLOW], {}, { index: 1, evaluation: ALLOW }],
+    ['the fallback, where none is', [DENY, DENY, DENY], {}, { fallback: 'queue' }],
+    ['not one on a condition that nobody declares', [bound, DENY, ALLOW], {}, { index: 2, evaluation: ALLOW }],
+    [
+      'one on a condition that the caller declares',
+      [bound, DENY, ALLOW],
+      { obligations: ['log'] },
+      { index: 0, evaluation: bound },
+    ],
+    ['the fallback, where all that is allowed is so conditionally', [DENY, bound, bound], {}, { fallback: 'queue' }],
+  ])('%s', async (_title, outcomes, options, taken) => {
+    const { client } = await coming(outcomes)
+    expect(await client.route(asked, options)).toEqual(taken)
+  })
+
+  test('what the server selected is not the batch answer: its item may be on a condition', async () => {
+    const { client } = await coming([bound])
+    const answer = await client.batch({ ...QUESTION, evaluations: [{}] })
+    expect(answer).not.toHaveProperty('selected')
+    expect(answer.decision).toBe(false)
+  })
+
+  test('without any, or without an answer, there is no decision', async () => {
+    const { client } = await coming([])
+    expect(await codeOf(client.route({ ...asked, evaluations: [] }))).toBe('bad_request')
+    expect(await codeOf(client.route(asked))).toBe('bad_answer')
+  })
+})
+
+describe('an operation is believed', () => {
+  const asked = {
+    subject: QUESTION.subject,
+    permissions: [
+      { kind: 'a', target: '1' },
+      { kind: 'b', target: '2' },
+    ],
+  }
+  const each = (answer: object, kind: string) => ({ ...answer, kind, target: kind })
+  const whole = { ...ALLOW, permissions: [each(ALLOW, 'a'), each(ALLOW, 'b')] }
+  const bound = { ...ALLOW, context: { ...ALLOW.context, obligations: [{ id: 'o', type: 'log' }] } }
+
+  test.each<[string, unknown, unknown]>([
+    ['where every permission is allowed', whole, true],
+    ['not where one is denied', { ...whole, permissions: [each(ALLOW, 'a'), each(DENY, 'b')] }, false],
+    ['not where the whole is denied', { ...whole, decision: false }, false],
+    ['not where one is on a condition', { ...whole, permissions: [each(ALLOW, 'a'), each(bound, 'b')] }, false],
+    ['not where the whole is on a condition', { ...whole, ...bound }, false],
+    ['not with an answer too few', { ...whole, permissions: [each(ALLOW, 'a')] }, 'bad_answer'],
+    ['not without answers', ALLOW, 'bad_answer'],
+    ['not with text for a decision', { ...whole, permissions: [each(ALLOW, 'a'), { decision: 'true' }] }, 'bad_answer'],
+  ])('%s', async (_title, body, wanted) => {
+    const { client } = await against((response) => json(response, body))
+    const answer = client.operation(asked)
+    expect(typeof wanted === 'string' ? await codeOf(answer) : (await answer).decision).toBe(wanted)
+  })
+
+  test('and asks for something', async () => {
+    const { client } = await against((response) => json(response, whole))
+    expect(await codeOf(client.operation({ ...asked, permissions: [] }))).toBe('bad_request')
+  })
+})
+
 describe('a batch is believed', () => {
   const asked = { ...QUESTION, evaluations: [{}, {}] }
 

@@ -72,6 +72,51 @@ test('many questions at once, and searches, see what this client has just writte
   expect(await client.search.actions({ subject: alice, resource }).all()).toEqual([action])
 })
 
+test('a record is shown as its masks say', async () => {
+  await client.rules.put('customers', {
+    effect: 'allow',
+    subjects: [{ any: true }],
+    actions: ['view'],
+    resources: [{ type: 'customer' }],
+    obligations: [{ id: 'pii', type: 'mask', properties: { fields: { email: 'email' } } }],
+  })
+  const asked = {
+    subject: alice,
+    action: { name: 'view' },
+    resource: { type: 'customer', id: '1' },
+    record: { email: 'bob@example.com', note: 'x' },
+  }
+  const { decision, record, masked } = await client.mask(asked)
+  expect([decision, record, masked]).toEqual([true, { email: 'b*b@example.com' }, ['email']])
+  expect((await client.mask({ ...asked, others: 'keep' })).record).toEqual({ email: 'b*b@example.com', note: 'x' })
+  expect(await client.mask({ ...asked, action: { name: 'other' } })).not.toHaveProperty('record')
+})
+
+test('of branches the first that is allowed is taken, and an operation needs all its permissions', async () => {
+  const settings = await client.settings.get()
+  await client.settings.put({
+    operations: { 'file.read': { action: 'file:read', resource_type: 'disk', normalize: 'path' } },
+  })
+  await client.rules.put('files', {
+    effect: 'allow',
+    subjects: [{ any: true }],
+    actions: ['file:read'],
+    resources: [{ type: 'disk', id: '/srv/**' }],
+  })
+  const read = (...targets: string[]) =>
+    client.operation({ subject: alice, permissions: targets.map((target) => ({ kind: 'file.read', target })) })
+  const { decision, permissions } = await read('/srv/a', '/srv//b/../c')
+  expect([decision, permissions.map(({ resource }) => resource?.id)]).toEqual([true, ['/srv/a', '/srv/c']])
+  expect((await read('/srv/a', '/etc/b')).decision).toBe(false)
+
+  const evaluations = ['/etc/a', '/srv/b', '/srv/c'].map((id) => ({ resource: { type: 'disk', id } }))
+  const asked = { subject: alice, action: { name: 'file:read' }, fallback: 0 }
+  expect(await client.route({ ...asked, evaluations })).toMatchObject({ index: 1, evaluation: { decision: true } })
+  expect(await client.route({ ...asked, evaluations: evaluations.slice(0, 1) })).toEqual({ fallback: 0 })
+  const { version: _, updated_at: __, ...before } = settings
+  await client.settings.put(before)
+})
+
 test('a lost update is refused, and so are other mistakes, with what is wrong', async () => {
   const { version } = await client.roles.put('guest', {})
   await client.roles.put('guest', { description: 'changed' }, { ifMatch: version })

@@ -41,6 +41,14 @@ const DROPPED = {
   context: { session: SECRET, [SECRET]: 1 },
 }
 
+/** Nothing of it may be seen: nobody may see this document. */
+const RECORD = {
+  subject: { type: 'user', id: 'eve' },
+  action: { name: 'read' },
+  resource: { type: 'document', id: '1' },
+  record: { ssn: SECRET, deep: [{ [SECRET]: SECRET }] },
+}
+
 let database: FreshDatabase
 let dataDir: string
 let verdict: Running
@@ -83,6 +91,9 @@ test('no secret that was put into a credential, a header or a dropped property i
     await ask('POST /v1/authorize', { ...DROPPED, subject: SECRET.length }),
     await ask('POST /v1/authorize', `{"context":{"x":"${SECRET}"}`),
     await ask('POST /v1/authorize', SECRET),
+    await ask('POST /v1/mask', RECORD),
+    await ask('POST /v1/mask', { ...RECORD, others: SECRET.length }),
+    await ask('POST /v1/mask', { ...RECORD, record: SECRET }),
     await ask('POST /v1/authenticate', { method: 'api_key', api_key: KEY }, null),
     await ask('POST /v1/authenticate', { method: 'password', password: SECRET, tenant: 'default' }, null),
     await ask('POST /v1/authenticate', { method: 'api_key', api_key: KEY, password: SECRET }, null),

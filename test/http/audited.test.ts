@@ -40,6 +40,11 @@ const CALLS: Readonly<Record<string, () => Promise<Call>>> = {
     body: { ...QUESTION, resource: { type: 'r' } },
   }),
   accessActionSearch: async () => ({ path: '/access/v1/search/action', body: QUESTION }),
+  authorizeOperation: async () => ({
+    path: '/v1/authorize/operation',
+    body: { subject: QUESTION.subject, permissions: [{ kind: 'k', target: 't' }] },
+  }),
+  maskRecord: async () => ({ path: '/v1/mask', body: { ...QUESTION, record: {} } }),
   createContext: async () => ({ path: '/v1/contexts', body: CONTEXT }),
   attenuateContext: async () => ({ path: '/v1/contexts/attenuate', body: { token: (await context()).token } }),
   receiveContext: async () => ({ path: '/v1/contexts/receive', body: { token: (await context()).token } }),

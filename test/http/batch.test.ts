@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventually, startService, type TestService } from '../support/service.ts'
 import { ALICE, ALLOWED, aliceReads, MASK, PLAN, READ, recordsOf, SECRET } from './access/support.ts'
@@ -166,4 +167,72 @@ test('is at least as fresh as options.min_revision asks', async () => {
   expect(fresh.body.decision).toBe(true)
   expect(fresh.body.evaluations[0].context.revision).toBeGreaterThanOrEqual(min_revision)
   expect((await ask({ ...body, options: { min_revision: 1_000_000 } })).status).toBe(400)
+})
+
+describe('with a fallback, alternatives are asked in their order', () => {
+  const [no, error] = [{ resource: OTHER }, { subject: null }]
+  const fallback = { go: ['to', 'the', 'queue'] }
+  const route = (evaluations: readonly object[], options: object = { fallback }) =>
+    ask({ ...ALLOWED, evaluations, options })
+
+  test.each([
+    ['the first', [{}, no, {}], { index: 0 }, 1],
+    ['the first that is allowed, and no later one', [no, no, {}, {}], { index: 2 }, 3],
+    ['none in error', [error, { action: 7 }, {}], { index: 2 }, 3],
+    ['the fallback where all are denied', [no, no], { fallback }, 2],
+    ['the fallback where all are in error', [error], { fallback }, 1],
+  ])('and the answer selects %s', async (_title, evaluations, selected, answers) => {
+    const { status, body } = await route(evaluations)
+    expect(status).toBe(200)
+    expect([body.selected, body.evaluations.length]).toEqual([selected, answers])
+  })
+
+  test.each([null, false, 0, '', [], { index: 0 }])('the fallback may be anything: %j', async (given) => {
+    expect((await route([no], { fallback: given })).body.selected).toEqual({ fallback: given })
+  })
+
+  test('nothing is selected without one', async () => {
+    const { body } = await route([no, {}], { evaluations_semantic: 'permit_on_first_permit' })
+    expect(body).not.toHaveProperty('selected')
+  })
+
+  test.each([
+    ['another semantic', [{}], { fallback, evaluations_semantic: 'execute_all' }, '/options/evaluations_semantic'],
+    ['no item', [], { fallback }, '/evaluations'],
+    ['a fallback of more than 16 KiB', [{}], { fallback: 'x'.repeat(16_384) }, '/options/fallback'],
+  ])('%s is a 400 that says where', async (_title, evaluations, options, pointer) => {
+    const { status, body } = await route(evaluations, options)
+    expect([status, body.errors[0].pointer]).toEqual([400, pointer])
+  })
+
+  test('each that was asked is in the audit, and the fallback is not', async () => {
+    const headers = { 'x-request-id': 'route-1' }
+    await ask({ ...ALLOWED, evaluations: [no, {}, {}], options: { fallback: 'qUeue' } }, { headers })
+    const records = await eventually(
+      () => recordsOf(verdict, 'route-1'),
+      (found) => found.length > 0,
+    )
+    expect(records.map(({ decision }: { decision: boolean }) => decision)).toEqual([false, true])
+    expect(JSON.stringify(records)).not.toContain('qUeue')
+  })
+})
+
+test('the branches of the preset workflow are taken as its page says', async () => {
+  const preset = readFileSync(new URL('../../presets/workflow.yaml', import.meta.url), 'utf8')
+  const headers = { 'content-type': 'application/yaml' }
+  expect((await verdict.ask('PUT /v1/bundle', { body: preset, headers })).status).toBe(200)
+  const branches = ['process_fast', 'process_standard'].map((id) => ({ resource: { type: 'node', id } }))
+  const selected = async (id: string, rows: number) =>
+    (
+      await ask({
+        subject: { type: 'user', id },
+        action: { name: 'execute' },
+        context: { rows },
+        evaluations: branches,
+        options: { fallback: 'process_later' },
+      })
+    ).body.selected
+  expect(await selected('ana', 20_000)).toEqual({ index: 0 })
+  expect(await selected('bob', 10_000)).toEqual({ index: 1 })
+  expect(await selected('bob', 20_000)).toEqual({ fallback: 'process_later' })
 })

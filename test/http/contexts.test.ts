@@ -90,6 +90,37 @@ describe('a context', () => {
     expect(answer.evaluations[3].context.subject).toBeUndefined()
   })
 
+  test('is the subject of an operation and of a record to be masked, and what is no good denies there too', async () => {
+    const operations = { 'doc.read': { action: 'doc:read', resource_type: 'doc', normalize: 'path' } }
+    await verdict.ask('PUT /v1/settings', { body: { operations } })
+    const capabilities = [{ actions: ['doc:*'], resources: [{ type: 'doc', id: '/a/**' }] }]
+    const { token } = await created({ capabilities })
+    const needs = async (context_token: string, ...targets: string[]) => {
+      const permissions = targets.map((target) => ({ kind: 'doc.read', target }))
+      const body = { subject: { context_token }, permissions }
+      const answer = (await verdict.ask('POST /v1/authorize/operation', { key: decider, body })).body
+      return [answer.decision, answer.context.reason]
+    }
+    expect(await needs(token, '/a/1', '/a//b/../2')).toEqual([true, 'allowed_by_rule'])
+    expect(await needs(token, '/a/1', '/a/../b')).toEqual([false, 'context_exceeded'])
+    expect(await needs('x', '/a/1')).toEqual([false, 'context_invalid'])
+    const shown = async (context_token: string, id: string) => {
+      const body = {
+        subject: { context_token },
+        ...READ,
+        resource: { type: 'doc', id },
+        record: { x: 1 },
+        others: 'keep',
+      }
+      const answer = (await verdict.ask('POST /v1/mask', { key: decider, body })).body
+      return [answer.record, answer.context.reason]
+    }
+    expect(await shown(token, '/a/1')).toEqual([{ x: 1 }, 'allowed_by_rule'])
+    expect(await shown(token, '/b')).toEqual([undefined, 'context_exceeded'])
+    expect(await shown('x', '/a/1')).toEqual([undefined, 'context_invalid'])
+    await verdict.ask('PUT /v1/settings', { body: {} })
+  })
+
   test('is explained as it is decided', async () => {
     const { token } = await created({ capabilities: DOCS, level: 'read_only' })
     for (const question of [READ, RUN, { ...READ, resource: { type: 'doc', id: 'b' } }]) {

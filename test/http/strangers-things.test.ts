@@ -256,6 +256,21 @@ describe('a thing of another tenant answers as one that does not exist', () => {
       (id) => ({ subject: { type: 'user', id }, action: { name: 'x' }, resource: { type: id, id } }),
     ],
     [
+      'a record to be masked',
+      'POST /v1/mask',
+      (id) => ({ subject: { type: 'user', id }, action: { name: 'x' }, resource: { type: id, id }, record: { id } }),
+    ],
+    [
+      'an operation',
+      'POST /v1/authorize/operation',
+      (id) => ({ subject: { type: 'user', id }, permissions: [{ kind: id, target: id }] }),
+    ],
+    [
+      'operations',
+      'PUT /v1/settings',
+      (name) => ({ operations: { k: { action: 'no-such', resource_type: name, normalize: 'path' } } }),
+    ],
+    [
       'a search for subjects',
       'POST /access/v1/search/subject',
       (id) => ({ subject: { type: 'user' }, action: { name: 'x' }, resource: { type: id, id } }),

@@ -58,7 +58,7 @@ test('a thousand rules with a dear condition each cost no more than one', () => 
 
 test('ten thousand obligations that differ cost by their number, not by its square', () => {
   const obligations = (at: number) =>
-    Array.from({ length: 10 }, (_, of) => ({ id: 'mask', type: 'mask', properties: { fields: { at, of } } }))
+    Array.from({ length: 10 }, (_, of) => ({ id: 'mask', type: 'tell', properties: { fields: { at, of } } }))
   const rules = Array.from({ length: 1000 }, (_, at) => ({ ...rule(`r${at}`, 'allow'), obligations: obligations(at) }))
   expect(milliseconds(() => expect(decided({ rules }).obligations).toHaveLength(10_000))).toBeLessThan(1000)
 })

@@ -110,13 +110,13 @@ test('roles that stand in a cycle in the store are in doubt, and with them all t
 })
 
 test('obligations come in the order of rules and places, wholly equal ones once', () => {
-  const mask = (fields: object) => ({ id: 'm', type: 'mask', properties: { fields, level: 1 } })
+  const mask = (fields: object) => ({ id: 'm', type: 'tell', properties: { fields, level: 1 } })
   const rules = [
     rule('b', { obligations: [mask({ x: 1, y: 2 }), { id: 'z', type: 'log' }] }),
     rule('a', {
       obligations: [
         { id: 'z', type: 'log' },
-        { id: 'm', type: 'mask', properties: { level: 1, fields: { y: 2, x: 1 } } },
+        { id: 'm', type: 'tell', properties: { level: 1, fields: { y: 2, x: 1 } } },
       ],
     }),
     rule('c', { obligations: [mask({ x: 1, y: 3 }), { id: 'z', type: 'log', properties: {} }] }),

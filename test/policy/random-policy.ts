@@ -162,7 +162,7 @@ export class RandomPolicy {
     const properties = dice.maybe(2, () =>
       dice.chance(2) ? { x: 1, y: [dice.below(2)] } : { y: [dice.below(2)], x: 1 },
     )
-    return present<Obligation>({ id: dice.one(NAMES), type: 'mask', properties })
+    return present<Obligation>({ id: dice.one(NAMES), type: 'tell', properties })
   }
 
   entity(): Entity {

@@ -75,6 +75,12 @@ const CASES: Record<string, Spoiled> = {
     name: 'open',
     document: { ...allow, obligations: [{ id: 'mask' }] },
   },
+  'an allow whose mask cannot be read allows nothing': {
+    policy: { rules: [{ ...allow, condition: 'false' }] },
+    kind: 'rule',
+    name: 'open',
+    document: { ...allow, obligations: [{ id: 'm', type: 'mask', properties: { fields: { 'a..b': 'null' } } }] },
+  },
   'who has a role that may inherit any is denied by what is denied to any': {
     policy: {
       roles: [{ name: 's' }, { name: 'r', inherits: ['s'] }],
@@ -227,13 +233,13 @@ describe('an error never becomes an allow', () => {
   })
 
   test.each([
-    ['rule', 'open', (deep: unknown) => ({ ...allow, obligations: [{ id: 'o', type: 'mask', properties: { deep } }] })],
+    ['rule', 'open', (deep: unknown) => ({ ...allow, obligations: [{ id: 'o', type: 'tell', properties: { deep } }] })],
     [
       'role',
       'r',
       (deep: unknown) => ({
         name: 'r',
-        permissions: [{ ...parts, obligations: [{ id: 'o', type: 'mask', properties: { deep } }] }],
+        permissions: [{ ...parts, obligations: [{ id: 'o', type: 'tell', properties: { deep } }] }],
       }),
     ],
     ['type', 'doc', (deep: unknown) => ({ name: 'doc', schema: { const: deep } })],

@@ -6,9 +6,10 @@ import { holdersAmong } from '../../store/bundle.ts'
 import { edgesToAncestors, type ParentEdge } from '../../store/entities.ts'
 import { policies } from '../../store/policies.ts'
 import { roles } from '../../store/roles.ts'
-import { declaredTypes } from '../../store/types.ts'
+import { declaredTypes, idPatternsOf } from '../../store/types.ts'
 import type { Change } from '../change.ts'
 import { policyOf } from '../normal.ts'
+import { operationsInBundle, type StandingOperations, standingOperations } from '../operations.ts'
 import { type Placed as PlacedEntity, parentCycles } from '../parents.ts'
 import { type Naming, neverStored } from '../references.ts'
 import { shownRef } from '../refusal.ts'
@@ -21,7 +22,7 @@ import type { Plan } from './plan.ts'
 import { slices } from './slices.ts'
 
 /** What stands in a tenant, of what is asked by name. */
-interface Standing {
+interface Standing extends StandingOperations {
   roles(names: string[]): Promise<ReadonlySet<string>>
   policies(names: string[]): Promise<ReadonlySet<string>>
   types(names: string[]): Promise<ReadonlyMap<string, EntityType>>
@@ -32,6 +33,8 @@ const NOTHING: Standing = {
   roles: async () => new Set(),
   policies: async () => new Set(),
   types: async () => new Map(),
+  operations: async () => ({}),
+  patterns: async function* () {},
   vague: async () => new VagueRules(),
 }
 
@@ -54,6 +57,8 @@ function standingIn({ trx, tenant, vague }: Change): Standing {
     roles: (names) => roles.known(trx, tenant, names),
     policies: (names) => policies.known(trx, tenant, names),
     types: (names) => declaredTypes(trx, tenant, names),
+    operations: () => standingOperations(trx, tenant),
+    patterns: (table, type) => idPatternsOf(trx, tenant, table, type),
     vague,
   }
 }
@@ -64,6 +69,7 @@ async function namesProblems(standing: Standing, bundle: ReadBundle): Promise<Pr
     ...(await unknownPolicies(standing, bundle)),
     ...(await neverStoredTypes(standing, bundle)),
     ...(await vagueInBundle(standing.vague, bundle.sections)),
+    ...(await operationsInBundle(standing, bundle)),
   ]
 }
 

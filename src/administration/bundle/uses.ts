@@ -20,6 +20,7 @@ import { issuersAllowing } from '../../store/issuers.ts'
 import { type Reference, referencesOfRole, referencesOfRule } from '../../store/references.ts'
 import { documentsNaming } from '../../store/types.ts'
 import type { Change } from '../change.ts'
+import { operationsOn } from '../operations.ts'
 import { NAMED, shownRef } from '../refusal.ts'
 import type { Placed, ReadBundle } from './document.ts'
 import { identityOf, refIdentity } from './identity.ts'
@@ -61,6 +62,8 @@ async function usesOfRemovedTypes(change: Change, bundle: ReadBundle, plan: Plan
       if (!isOwn) users.add(subject.type, `an assignment of ${shownRef(subject)}`)
     }
     for (const type of slice) for (const owner of await ownersOfType(change, bundle, type)) users.add(type, owner)
+    if (bundle.settings !== null) continue
+    for (const type of slice) for (const user of await operationsOn(change, type)) users.add(type, user)
   }
   return users.problems()
 }

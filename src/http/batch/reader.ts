@@ -2,7 +2,7 @@ import type { DecisionRequest } from '../../contract/authorize.ts'
 import { DecisionSubject } from '../../contract/authorize.ts'
 import type { Semantic } from '../../contract/batch.ts'
 import { Failure, type Problem } from '../../failure.ts'
-import type { Item } from '../../pdp/batch.ts'
+import type { Item, Question } from '../../pdp/batch.ts'
 import { AccessRequest, type Properties } from '../../policy/model.ts'
 import { absent, NOTHING, type Part, partReader, type ReadPart } from './parts.ts'
 
@@ -13,7 +13,11 @@ type Sent = Readonly<Record<string, unknown>>
 /** What a body holds, once its shape has been checked: the parts are not. */
 export interface BatchBody extends Sent {
   readonly evaluations?: readonly unknown[]
-  readonly options?: { readonly evaluations_semantic?: Semantic; readonly min_revision?: number }
+  readonly options?: {
+    readonly evaluations_semantic?: Semantic
+    readonly min_revision?: number
+    readonly fallback?: unknown
+  }
 }
 
 const { subject, action, resource, context } = AccessRequest.properties
@@ -71,7 +75,7 @@ class Reading {
     this.#context = new Default<Properties | undefined>(body, 'context', readContext, NOTHING)
   }
 
-  item(sent: unknown): Item {
+  item(sent: unknown): Question {
     if (!isObject(sent)) return unreadable('must be object')
     const subject = Object.hasOwn(sent, 'subject') ? this.#readSubject(sent['subject']) : this.#subject.take()
     const action = Object.hasOwn(sent, 'action') ? readAction(sent['action']) : this.#action.take()
@@ -90,10 +94,15 @@ class Reading {
       (sum, each) => sum + each.repeated,
       0,
     )
-    if (bytes <= MAX_EXPANDED) return
-    const mib = MAX_EXPANDED / 2 ** 20
-    throw new Failure('payload_too_large', `with its defaults in every item the batch is larger than ${mib} MiB`)
+    refuseRepeated(bytes)
   }
+}
+
+/** `bytes` of what all items of a call have in common, taken for each. Fails with `payload_too_large`. */
+export function refuseRepeated(bytes: number): void {
+  if (bytes <= MAX_EXPANDED) return
+  const mib = MAX_EXPANDED / 2 ** 20
+  throw new Failure('payload_too_large', `with its defaults in every item the batch is larger than ${mib} MiB`)
 }
 
 function requestOf(
@@ -141,7 +150,7 @@ function readable(
   return { subject: named, action: action ?? null, resource: resource ?? null, context: context ?? null }
 }
 
-function unreadable(detail: string): Item {
+function unreadable(detail: string): Question {
   return {
     read: { subject: null, action: null, resource: null, context: null },
     problems: [{ pointer: '', detail }],
