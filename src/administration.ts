@@ -1,6 +1,7 @@
 import { type ApiKeyAdministration, apiKeyAdministration } from './administration/api-keys.ts'
 import { type AssignmentAdministration, assignmentAdministration } from './administration/assignments.ts'
 import { type BundleAdministration, bundleAdministration } from './administration/bundle.ts'
+import { type CapabilityAdministration, capabilityAdministration } from './administration/capabilities.ts'
 import { changer } from './administration/change.ts'
 import { type ChangeLog, changeLog } from './administration/changes.ts'
 import type { CredentialParts } from './administration/credentials/proof.ts'
@@ -32,6 +33,7 @@ export interface Administration {
   readonly rules: RuleAdministration
   readonly entities: EntityAdministration
   readonly assignments: AssignmentAdministration
+  readonly capabilities: CapabilityAdministration
   readonly api_keys: ApiKeyAdministration
   readonly issuers: IssuerAdministration
   readonly credentials: CredentialAdministration
@@ -50,6 +52,7 @@ export function createAdministration(parts: Parts & CredentialParts): Administra
     rules: ruleAdministration(parts, change),
     entities: entityAdministration(parts, change),
     assignments: assignmentAdministration(parts, change),
+    capabilities: capabilityAdministration(parts, change),
     api_keys: apiKeyAdministration(parts, change),
     issuers: issuerAdministration(parts, change),
     credentials: credentialAdministration(parts, change),

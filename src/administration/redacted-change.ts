@@ -24,6 +24,7 @@ function redactedThing(kind: ChangeRow['kind'], thing: unknown, redaction: Redac
   if (kind === 'entity') return redactedEntity(thing as Partial<LoggedEntity>, redaction)
   if (kind === 'credential') return redactedCredential(thing as CredentialFacts, redaction)
   if (kind === 'assignment') return redactedAssignment(thing as Partial<LoggedAssignment>, redaction)
+  if (kind === 'capability') return redactedAssignment(thing as Partial<LoggedAssignment>, redaction)
   if (kind === 'api_key') return redactedHolder(thing as Partial<LoggedAssignment>, redaction)
   return thing
 }

@@ -6,6 +6,7 @@ import * as authenticate from './authenticate.ts'
 import * as authorize from './authorize.ts'
 import * as batch from './batch.ts'
 import * as bundle from './bundle.ts'
+import * as capabilities from './capabilities.ts'
 import type { RouteConfig } from './common.ts'
 import * as credentials from './credentials.ts'
 import * as entities from './entities.ts'
@@ -71,6 +72,10 @@ export const ROUTES: readonly Route[] = [
   entities.listAssignments,
   entities.createAssignment,
   entities.deleteAssignment,
+  capabilities.listCapabilities,
+  capabilities.createCapability,
+  capabilities.getCapability,
+  capabilities.deleteCapability,
   bundle.getBundle,
   bundle.putBundle,
   entities.listChanges,

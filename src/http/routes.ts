@@ -24,6 +24,7 @@ import { type Authenticator, createAuthenticator } from './authenticator.ts'
 import { authorizeRoutes } from './authorize.ts'
 import { batchRoutes } from './batch.ts'
 import { bundleRoutes } from './bundle.ts'
+import { capabilityRoutes } from './capabilities.ts'
 import { credentialRoutes } from './credentials.ts'
 import { assignmentRoutes, bulkRoutes, changeRoutes, entityRoutes } from './entities.ts'
 import { guard } from './guard.ts'
@@ -87,6 +88,7 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     ruleRoutes(guarded, administration)
     entityRoutes(guarded, administration)
     assignmentRoutes(guarded, administration)
+    capabilityRoutes(guarded, administration)
     changeRoutes(guarded, administration)
     tenantRoutes(guarded, administration)
     settingsRoutes(guarded, administration)

@@ -1,3 +1,4 @@
+import type { GivenCapability } from './capability.ts'
 import type { Issuer } from './issuer.ts'
 import type { Assignment, Entity, EntityType, Policy, Role, Rule, Settings } from './model.ts'
 
@@ -13,6 +14,7 @@ export type PolicyChange =
   | Changed<'rule', { name: string }, Rule>
   | Changed<'entity', { type: string; id: string }, Entity>
   | Changed<'assignment', { id: string }, GivenAssignment>
+  | Changed<'capability', { id: string }, GivenCapability>
   | Changed<'api_key', { id: string }, ApiKeyFacts>
   | Changed<'issuer', { name: string }, Issuer>
   | Changed<'credential', { type: string; id: string; credential: 'password' | 'totp' | 'sessions' }, CredentialFacts>

@@ -161,5 +161,6 @@ const NO_DOCUMENT = 'no document'
 /** A document as if it were created now. */
 export function created({ kind, name, text }: StoredDocument): PolicyChange {
   const create = { operation: 'create', before: null, after: JSON.parse(text) ?? NO_DOCUMENT } as const
-  return kind === 'settings' ? { kind, key: null, ...create } : { kind, key: { name }, ...create }
+  if (kind === 'settings') return { kind, key: null, ...create }
+  return kind === 'capability' ? { kind, key: { id: name }, ...create } : { kind, key: { name }, ...create }
 }

@@ -19,6 +19,8 @@ export const SERVICE_PRIVILEGES = {
   entities: ALL,
   entity_parents: ALL,
   assignments: ALL,
+  capabilities: ALL,
+  capability_references: ALL,
   api_keys: ALL,
   issuers: ALL,
   api_key_index: ['select', 'insert', 'delete'],

@@ -70,6 +70,9 @@ const CALLS: Readonly<Record<string, () => Promise<Call>>> = {
   }),
   createAssignment: async () => ({ path: '/v1/assignments', body: await assignment() }),
   deleteAssignment: async () => ({ path: `/v1/assignments/${(await made('/v1/assignments', await assignment())).id}` }),
+  createCapability: async () => ({ path: '/v1/capabilities', body: capability() }),
+  getCapability: async () => ({ path: `/v1/capabilities/${(await made('/v1/capabilities', capability())).id}` }),
+  deleteCapability: async () => ({ path: `/v1/capabilities/${(await made('/v1/capabilities', capability())).id}` }),
   applyBundle: async () => ({ path: '/v1/bundle', body: { verdict: 1, types: [{ name: name() }] } }),
   putSettings: async () => ({ path: '/v1/settings', body: { rules_in_answers: false } }),
   createApiKey: async () => ({ path: '/v1/api-keys', body: apiKey() }),
@@ -98,6 +101,12 @@ const QUESTION = { subject: { type: 'user', id: 'a' }, action: { name: 'x' }, re
 const QUESTION_IN_BATCH = { ...QUESTION, evaluations: [{}] }
 const RULE = { effect: 'allow', subjects: [{ any: true }], actions: ['a'], resources: [{ type: 't' }] }
 const name = () => `n-${randomUUID().slice(0, 13)}`
+const capability = () => ({
+  subject: { type: 'user', id: name() },
+  actions: ['a'],
+  resources: [{ type: 't' }],
+  expires_at: '2999-01-01T00:00:00Z',
+})
 const apiKey = () => ({ name: 'k', subject: { type: 'user', id: name() } })
 
 const PASSWORD = 'a horse, a battery and a staple'

@@ -13,6 +13,7 @@ interface Things {
   readonly name: string
   readonly api_key: string
   readonly assignment: string
+  readonly capability: string
   readonly audit: string
   readonly session: string
 }
@@ -71,10 +72,11 @@ async function makeThings(key: string, withPassword = false): Promise<Things> {
   const held = `held-${name}`
   await write(`PUT /v1/roles/${held}`, {})
   const { body: assignment } = await write('POST /v1/assignments', { subject: { type: 'user', id: 'x' }, role: held })
+  const { body: capability } = await write('POST /v1/capabilities', capabilityOf(name))
   const subject = { type: 'service', id: 'x' }
   const { body: api_key } = await write('POST /v1/api-keys', { name, subject, roles: ['pdp:auditor'] })
   const audit = await auditRecord(key)
-  return { name, api_key: api_key.id, assignment: assignment.id, audit, session }
+  return { name, api_key: api_key.id, assignment: assignment.id, capability: capability.id, audit, session }
 }
 
 async function sessionOf(username: string, key: string): Promise<string> {
@@ -103,6 +105,12 @@ async function auditRecord(key: string): Promise<string> {
 }
 
 const RULE = { effect: 'allow', subjects: [{ any: true }], actions: ['read'], resources: [{ type: '*' }] }
+const capabilityOf = (id: string) => ({
+  subject: { type: 'user', id: `holder-of-${id}` },
+  actions: ['a'],
+  resources: [{ type: 't' }],
+  expires_at: '2999-01-01T00:00:00Z',
+})
 const PASSWORD = { password: 'a horse, a battery and a staple' }
 const issuerOf = (name: string) => ({
   issuer: `https://${name}.test`,
@@ -113,6 +121,7 @@ const ABSENT = (): Things => ({
   name: newName(),
   api_key: randomUUID().replaceAll('-', '').slice(0, 16),
   assignment: randomUUID(),
+  capability: randomUUID(),
   audit: `${Date.now()
     .toString(16)
     .padStart(12, '0')
@@ -140,7 +149,12 @@ const BODIES: Readonly<Record<string, unknown>> = {
 }
 
 function pathOf({ method, url }: Route, which: Things): string {
-  const id = { '/v1/api-keys': which.api_key, '/v1/assignments': which.assignment, '/v1/audit': which.audit }
+  const id = {
+    '/v1/api-keys': which.api_key,
+    '/v1/assignments': which.assignment,
+    '/v1/capabilities': which.capability,
+    '/v1/audit': which.audit,
+  }
   const path = url
     .replace(':name', which.name)
     .replace(':tenant', which.name)
@@ -213,6 +227,7 @@ describe('a thing of another tenant answers as one that does not exist', () => {
     `GET /v1/entities?type=${name}`,
     ...['policy', 'role', 'resource_type', 'action'].map((member) => `GET /v1/rules?${member}=${name}`),
     ...['subject_type', 'subject_id', 'role'].map((member) => `GET /v1/assignments?${member}=${name}`),
+    ...['subject_type', 'subject_id', 'granted_by_id'].map((member) => `GET /v1/capabilities?${member}=${name}`),
     ...['actor', 'subject_id', 'resource_id', 'rule', 'action', 'request_id'].flatMap((member) => [
       `GET /v1/audit?from=2020-01-01T00:00:00Z&${member}=${name}`,
       `GET /v1/audit/export?from=2020-01-01T00:00:00Z&${member}=${name}`,
@@ -231,7 +246,7 @@ describe('a thing of another tenant answers as one that does not exist', () => {
     },
   )
 
-  const documents: readonly (readonly [string, string, (name: string) => unknown])[] = [
+  const documents: readonly (readonly [string, string, (name: string, sent: Things) => unknown])[] = [
     ['a role that inherits', 'POST /v1/roles', (name) => ({ name: `r${newName()}`, inherits: [name] })],
     [
       'a role derived',
@@ -241,6 +256,7 @@ describe('a thing of another tenant answers as one that does not exist', () => {
     ['a rule for a role', 'POST /v1/rules', (name) => ({ ...RULE, name: `r${newName()}`, subjects: [{ role: name }] })],
     ['a rule in a policy', 'POST /v1/rules', (name) => ({ ...RULE, name: `r${newName()}`, policy: name })],
     ['an assignment', 'POST /v1/assignments', (name) => ({ subject: { type: 'user', id: 'y' }, role: name })],
+    ['a capability', 'POST /v1/capabilities', (name, { capability }) => ({ ...capabilityOf(name), from: capability })],
     ['a bundle', 'PUT /v1/bundle', (name) => ({ verdict: 1, roles: [{ name: `r${newName()}`, inherits: [name] }] })],
     [
       'a decision',
@@ -266,7 +282,9 @@ describe('a thing of another tenant answers as one that does not exist', () => {
   test.each(documents)('named in a body: %s', async (_title, route, body) => {
     const [other, absent] = [thingsFor('named'), ABSENT()]
     const random = (value: unknown) => JSON.stringify(value).replaceAll(/rthing-[0-9a-f-]+|"decision_id":"[^"]*"/g, '')
-    const answers = [other, absent].map(async (sent) => random(await told(route, { body: body(sent.name) }, sent)))
+    const answers = [other, absent].map(async (sent) =>
+      random(await told(route, { body: body(sent.name, sent) }, sent)),
+    )
     expect(await answers[0]).toBe(await answers[1])
   })
 
