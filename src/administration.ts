@@ -8,6 +8,10 @@ import type { CredentialParts } from './administration/credentials/proof.ts'
 import { type CredentialAdministration, credentialAdministration } from './administration/credentials.ts'
 import { type EntityAdministration, entityAdministration } from './administration/entities.ts'
 import { type IssuerAdministration, issuerAdministration } from './administration/issuers.ts'
+import {
+  type PermissionRequestAdministration,
+  permissionRequestAdministration,
+} from './administration/permission-requests.ts'
 import { type PolicyAdministration, policyAdministration } from './administration/policies.ts'
 import { type RoleAdministration, roleAdministration } from './administration/roles.ts'
 import { type RuleAdministration, ruleAdministration } from './administration/rules.ts'
@@ -34,6 +38,7 @@ export interface Administration {
   readonly entities: EntityAdministration
   readonly assignments: AssignmentAdministration
   readonly capabilities: CapabilityAdministration
+  readonly permission_requests: PermissionRequestAdministration
   readonly api_keys: ApiKeyAdministration
   readonly issuers: IssuerAdministration
   readonly credentials: CredentialAdministration
@@ -53,6 +58,7 @@ export function createAdministration(parts: Parts & CredentialParts): Administra
     entities: entityAdministration(parts, change),
     assignments: assignmentAdministration(parts, change),
     capabilities: capabilityAdministration(parts, change),
+    permission_requests: permissionRequestAdministration(parts, change),
     api_keys: apiKeyAdministration(parts, change),
     issuers: issuerAdministration(parts, change),
     credentials: credentialAdministration(parts, change),

@@ -22,6 +22,7 @@ import type { Change, Changer, Outcome } from './change.ts'
 import { removeCredentials } from './credentials/remove.ts'
 import { normalEntity, same } from './normal.ts'
 import { parentCycles, repeatedParents } from './parents.ts'
+import { withdrawAround } from './permission-requests.ts'
 import { checkPrecondition } from './precondition.ts'
 import { neverStored } from './references.ts'
 import { NAMED, notFound, refuse, refuseUsed, shownRef } from './refusal.ts'
@@ -36,7 +37,7 @@ export interface EntityAdministration {
   put(write: Write, entity: Entity): Promise<Answer<Written<Whole>>>
   /**
    * With its assignments, its memberships, the keys that act as it, its password and sessions, and the assignments scoped
-   * within it. Capabilities of it, and for what is within it, are revoked.
+   * within it. Capabilities of it, and for what is within it, are revoked; what it asked, or was asked for it, is withdrawn.
    */
   delete(write: Write, ref: EntityRef): Promise<Answer<null>>
   /** Creates or replaces all of them, or none, in one revision. The lines are read before the tenant is held. */
@@ -99,6 +100,7 @@ async function remove(change: Change, ref: EntityRef): Promise<Outcome<null>> {
   )
   await removeAssignments(change, ref)
   await revokeAround(change, ref)
+  await withdrawAround(change, [ref])
   await removeKeys(change, ref)
   await removeCredentials(change, ref)
   await removeFromChildren(change, ref)

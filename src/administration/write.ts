@@ -63,7 +63,7 @@ export interface Read {
   /** The built-in roles that the reader holds for it. */
   readonly roles?: readonly string[]
   /** Of a call. */
-  readonly caller?: Pick<Caller, 'subject' | 'key_id' | 'session_id'>
+  readonly caller?: Pick<Caller, 'subject' | 'key_id' | 'session_id' | 'issuer'>
 }
 
 export interface Answer<T> {

@@ -13,6 +13,7 @@ import * as entities from './entities.ts'
 import * as explain from './explain.ts'
 import * as issuers from './issuers.ts'
 import * as operations from './operations.ts'
+import * as permissionRequests from './permission-requests.ts'
 import * as policies from './policies.ts'
 import * as search from './search.ts'
 import * as tenants from './tenants.ts'
@@ -76,6 +77,12 @@ export const ROUTES: readonly Route[] = [
   capabilities.createCapability,
   capabilities.getCapability,
   capabilities.deleteCapability,
+  permissionRequests.listPermissionRequests,
+  permissionRequests.createPermissionRequest,
+  permissionRequests.getPermissionRequest,
+  permissionRequests.approvePermissionRequest,
+  permissionRequests.refusePermissionRequest,
+  permissionRequests.withdrawPermissionRequest,
   bundle.getBundle,
   bundle.putBundle,
   entities.listChanges,

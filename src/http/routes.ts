@@ -30,6 +30,7 @@ import { assignmentRoutes, bulkRoutes, changeRoutes, entityRoutes } from './enti
 import { guard } from './guard.ts'
 import { issuerRoutes } from './issuers.ts'
 import { type OperationsParts, operationsRoutes } from './operations.ts'
+import { permissionRequestRoutes } from './permission-requests.ts'
 import { policyRoutes } from './policies.ts'
 import { roleRoutes } from './roles.ts'
 import { ruleRoutes } from './rules.ts'
@@ -89,6 +90,7 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     entityRoutes(guarded, administration)
     assignmentRoutes(guarded, administration)
     capabilityRoutes(guarded, administration)
+    permissionRequestRoutes(guarded, administration)
     changeRoutes(guarded, administration)
     tenantRoutes(guarded, administration)
     settingsRoutes(guarded, administration)

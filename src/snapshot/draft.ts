@@ -146,8 +146,8 @@ export class Draft implements RevisionId {
     const { kind } = change
     if (kind === 'entity' || kind === 'assignment') this.#takeEntity(change)
     else if (kind === 'api_key' || kind === 'issuer' || kind === 'tenant') this.others.push({ change, revision })
-    // Who has which credential is asked of the database at each login.
-    else if (kind === 'credential') return
+    // Who has which credential, and who asked for what, is asked of the database when it matters.
+    else if (kind === 'credential' || kind === 'permission_request') return
     else if (this.index === undefined) {
       this.policy.push(change)
       this.#weight += weightOf(change)

@@ -21,6 +21,7 @@ export const SERVICE_PRIVILEGES = {
   assignments: ALL,
   capabilities: ALL,
   capability_references: ALL,
+  permission_requests: ['select', 'insert', 'update'],
   api_keys: ALL,
   issuers: ALL,
   api_key_index: ['select', 'insert', 'delete'],

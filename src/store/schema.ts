@@ -1,7 +1,8 @@
 import type { ColumnType, Generated, GeneratedAlways, JSONColumnType } from 'kysely'
 import type { GivenCapability } from '../policy/capability.ts'
 import type { Issuer } from '../policy/issuer.ts'
-import type { EntityType, Policy, Properties, Role, Rule, Settings } from '../policy/model.ts'
+import type { EntityRef, EntityType, Policy, Properties, Role, Rule, Settings } from '../policy/model.ts'
+import type { GivenPermissionRequest } from '../policy/permission-request.ts'
 
 /** The tables, as `migrations/` makes them. `int8` arrives as a number, `timestamptz` as a Date, `bytea` as a Buffer. */
 export interface Database {
@@ -38,6 +39,7 @@ export interface Database {
     type: string
     id: string
   }
+  permission_requests: PermissionRequestTable
   api_keys: ApiKeyTable
   issuers: DocumentTable<Issuer> & { issuer: string }
   api_key_index: { id: string; tenant_id: string }
@@ -184,6 +186,22 @@ interface CapabilityTable {
   body: Json<GivenCapability>
   version: number
   granted_at: GeneratedInstant
+  updated_at: GeneratedInstant
+}
+
+interface PermissionRequestTable {
+  tenant_id: string
+  id: string
+  asker_type: string
+  asker_id: string
+  subject_type: string
+  subject_id: string
+  state: GivenPermissionRequest['state']
+  lapses_at: GeneratedInstant
+  controllers: Json<EntityRef[]>
+  body: Json<GivenPermissionRequest>
+  version: number
+  created_at: GeneratedInstant
   updated_at: GeneratedInstant
 }
 

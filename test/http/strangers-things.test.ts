@@ -14,6 +14,7 @@ interface Things {
   readonly api_key: string
   readonly assignment: string
   readonly capability: string
+  readonly request: string
   readonly audit: string
   readonly session: string
 }
@@ -31,12 +32,15 @@ beforeAll(async () => {
       ['own', verdict.adminKey],
       ['other', stranger],
     ] as const)
-      things.set(`${method} ${url} ${whose}`, await makeThings(key, url.startsWith('/v1/credentials/')))
+      things.set(
+        `${method} ${url} ${whose}`,
+        await makeThings(key, url.startsWith('/v1/credentials/'), url.endsWith('/withdraw')),
+      )
   }
   things.set('own', await makeThings(verdict.adminKey, true))
   for (const purpose of ['other', 'queried', 'named'])
     things.set(purpose, await makeThings(stranger, purpose === 'other'))
-}, 120_000)
+}, 300_000)
 afterAll(() => verdict.close())
 
 async function adminOf(tenant: string): Promise<string> {
@@ -49,7 +53,7 @@ async function adminOf(tenant: string): Promise<string> {
 let made = 0
 const newName = () => `thing-${++made}-${randomUUID().slice(0, 8)}`
 
-async function makeThings(key: string, withPassword = false): Promise<Things> {
+async function makeThings(key: string, withPassword = false, asksItself = false): Promise<Things> {
   const name = newName()
   const write = async (route: string, body: unknown): Promise<Reply> => {
     const reply = await verdict.ask(route, { key, body })
@@ -73,10 +77,21 @@ async function makeThings(key: string, withPassword = false): Promise<Things> {
   await write(`PUT /v1/roles/${held}`, {})
   const { body: assignment } = await write('POST /v1/assignments', { subject: { type: 'user', id: 'x' }, role: held })
   const { body: capability } = await write('POST /v1/capabilities', capabilityOf(name))
+  // Where an approval is to succeed, somebody else has to have asked it.
+  const asker = asksItself || key === stranger ? key : await requesterKey()
+  const { body: request } = await verdict.ask('POST /v1/permission-requests', { key: asker, body: ASKED })
   const subject = { type: 'service', id: 'x' }
   const { body: api_key } = await write('POST /v1/api-keys', { name, subject, roles: ['pdp:auditor'] })
   const audit = await auditRecord(key)
-  return { name, api_key: api_key.id, assignment: assignment.id, capability: capability.id, audit, session }
+  return {
+    name,
+    api_key: api_key.id,
+    assignment: assignment.id,
+    capability: capability.id,
+    request: request.id,
+    audit,
+    session,
+  }
 }
 
 async function sessionOf(username: string, key: string): Promise<string> {
@@ -105,6 +120,13 @@ async function auditRecord(key: string): Promise<string> {
 }
 
 const RULE = { effect: 'allow', subjects: [{ any: true }], actions: ['read'], resources: [{ type: '*' }] }
+const ASKED = { actions: ['a'], resources: [{ type: 't' }], duration_seconds: 60, justification: 'j' }
+
+async function requesterKey(): Promise<string> {
+  const body = { name: newName(), subject: { type: 'service', id: newName() }, roles: ['pdp:requester'] }
+  const headers = { 'verdict-tenant': 'default' }
+  return (await verdict.ask('POST /v1/api-keys', { key: verdict.rootKey, body, headers })).body.key
+}
 const capabilityOf = (id: string) => ({
   subject: { type: 'user', id: `holder-of-${id}` },
   actions: ['a'],
@@ -122,6 +144,7 @@ const ABSENT = (): Things => ({
   api_key: randomUUID().replaceAll('-', '').slice(0, 16),
   assignment: randomUUID(),
   capability: randomUUID(),
+  request: randomUUID(),
   audit: `${Date.now()
     .toString(16)
     .padStart(12, '0')
@@ -141,6 +164,8 @@ const BODIES: Readonly<Record<string, unknown>> = {
   putEntityByQuery: {},
   patchTenant: { name: 'x' },
   rotateApiKey: {},
+  approvePermissionRequest: {},
+  refusePermissionRequest: { reason: 'r' },
   putIssuer: issuerOf('corp'),
   putPassword: PASSWORD,
   deletePassword: {},
@@ -153,6 +178,7 @@ function pathOf({ method, url }: Route, which: Things): string {
     '/v1/api-keys': which.api_key,
     '/v1/assignments': which.assignment,
     '/v1/capabilities': which.capability,
+    '/v1/permission-requests': which.request,
     '/v1/audit': which.audit,
   }
   const path = url
@@ -228,6 +254,7 @@ describe('a thing of another tenant answers as one that does not exist', () => {
     ...['policy', 'role', 'resource_type', 'action'].map((member) => `GET /v1/rules?${member}=${name}`),
     ...['subject_type', 'subject_id', 'role'].map((member) => `GET /v1/assignments?${member}=${name}`),
     ...['subject_type', 'subject_id', 'granted_by_id'].map((member) => `GET /v1/capabilities?${member}=${name}`),
+    ...['subject_type', 'subject_id'].map((member) => `GET /v1/permission-requests?${member}=${name}`),
     ...['actor', 'subject_id', 'resource_id', 'rule', 'action', 'request_id'].flatMap((member) => [
       `GET /v1/audit?from=2020-01-01T00:00:00Z&${member}=${name}`,
       `GET /v1/audit/export?from=2020-01-01T00:00:00Z&${member}=${name}`,
