@@ -359,3 +359,16 @@ test('the whole of it is in the change log and in the audit', async () => {
     { actor: bob.subject, action: { name: 'pdp:approve' }, decision: true },
   ])
 })
+
+test('who may not read entities sees the log of it through the redaction of the tenant', async () => {
+  const [ann, bob, auditor] = [await requester(), await approver(), await person(['pdp:auditor'])]
+  const redaction = { 'subject.id': 'keyed_hash', 'actor.id': 'keyed_hash' }
+  await verdict.ask('PUT /v1/settings', { body: { redaction } })
+  const { id, version } = await asked(ann)
+  await decide(bob, id, 'approve')
+  const { body } = await verdict.ask(`GET /v1/changes?after_revision=${version - 1}`, { key: auditor.key })
+  await verdict.ask('PUT /v1/settings', { body: {} })
+  expect(body.items).toHaveLength(3)
+  const text = JSON.stringify(body.items)
+  for (const { subject } of [ann, bob]) expect(text).not.toContain(`"${subject.id}"`)
+})
