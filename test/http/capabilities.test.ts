@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { eventually, newKey, type Reply, startService, type TestService } from '../support/service.ts'
@@ -331,6 +332,29 @@ describe('another replica', () => {
       await third.close()
     }
   })
+})
+
+test('one that a hand has spoiled allows nothing, keeps nothing from being loaded, and is shown with why', async () => {
+  const [ann, bob] = [user(), user()]
+  const { id } = await made(ann)
+  await made(bob)
+  await database.db.transaction().execute(async (trx) => {
+    await sql`select set_config('verdict.tenant', '*', true)`.execute(trx)
+    await sql`update capabilities set body = '{"subject": 7}' where id = ${id}::uuid`.execute(trx)
+  })
+  const third = await startService({ database, env })
+  try {
+    expect([await isAllowed(ann, {}, third), await isAllowed(bob, {}, third)]).toEqual([false, true])
+    const { status, body } = await third.ask(`GET /v1/capabilities/${id}`)
+    expect([status, body]).toMatchObject([
+      200,
+      { id, active: false, stored: { subject: 7 }, quarantined: expect.any(String) },
+    ])
+    expect((await third.ask(`GET /v1/capabilities?subject_id=${ann.id}`)).body.items).toHaveLength(1)
+    expect((await third.ask(`DELETE /v1/capabilities/${id}`)).status).toBe(204)
+  } finally {
+    await third.close()
+  }
 })
 
 describe('granting out of what one holds', () => {
