@@ -7,6 +7,7 @@ const SOAKS: Readonly<Record<string, () => Promise<{ run(args: readonly string[]
   postgres: () => import('./postgres.ts'),
   refresh: () => import('./refresh.ts'),
   revocation: () => import('./revocation.ts'),
+  rolling: () => import('./rolling.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

@@ -1,6 +1,7 @@
 import type { DecisionAnswer } from '../contract/authorize.ts'
 import type { Problem } from '../failure.ts'
 import type { AccessRequest, Decision, Settings } from '../policy/model.ts'
+import type { Presented } from './context.ts'
 import type { Proof } from './proof.ts'
 
 /** What a decision was made of, taken from memory in one turn. */
@@ -11,10 +12,12 @@ export interface Made {
   readonly warnings: readonly Problem[]
   /** undefined: the request named its subject. */
   readonly proof: Proof | undefined
+  /** undefined: no security context came in the subject's place. */
+  readonly presented: Presented | undefined
 }
 
 export function answerOf(id: string, made: Made, { subject }: AccessRequest): DecisionAnswer {
-  const { decision: found, revision, settings, warnings, proof } = made
+  const { decision: found, revision, settings, warnings } = made
   const { decision, reason, rules, obligations } = found
   return {
     decision,
@@ -24,8 +27,13 @@ export function answerOf(id: string, made: Made, { subject }: AccessRequest): De
       ...(settings.rules_in_answers && { rules: [...rules] }),
       obligations: [...obligations],
       revision,
-      ...(proof !== undefined && { subject: { type: subject.type, id: subject.id } }),
+      ...(isToldWho(made) && { subject: { type: subject.type, id: subject.id } }),
       ...(warnings.length > 0 && { warnings: [...warnings] }),
     },
   }
+}
+
+/** A token names somebody whom the caller may not know yet; one that is refused names nobody. */
+function isToldWho({ proof, presented }: Made): boolean {
+  return proof !== undefined || presented?.verified !== undefined
 }

@@ -15,6 +15,7 @@ export const BUILT_IN_ROLES = [
   'pdp:grantor',
   'pdp:requester',
   'pdp:approver',
+  'pdp:context_issuer',
   'pdp:admin',
   'pdp:operator',
 ] as const
@@ -43,6 +44,7 @@ export type PdpType =
   | 'pdp:issuer'
   | 'pdp:credential'
   | 'pdp:audit'
+  | 'pdp:context'
   | 'pdp:caller'
 
 /** What a route asks of its caller. */
@@ -63,6 +65,8 @@ const auditor: Grants = { 'pdp:audit': READ, 'pdp:change': READ, 'pdp:decision':
 const grantor: Grants = { 'pdp:capability': READ_WRITE }
 const requester: Grants = { 'pdp:permission_request': READ_WRITE }
 const approver: Grants = { 'pdp:permission_request': ['pdp:read', 'pdp:approve'] }
+/** Apart from those who ask: whoever takes a context for proof of whom it names takes its issuer's word. */
+const contextIssuer: Grants = { 'pdp:context': READ_WRITE }
 const policyAdmin: Grants = {
   'pdp:type': READ_WRITE,
   'pdp:policy': READ_WRITE,
@@ -84,6 +88,7 @@ const admin: Grants = {
   'pdp:api_key': READ_WRITE,
   'pdp:issuer': READ_WRITE,
   'pdp:credential': READ_WRITE,
+  'pdp:context': READ_WRITE,
 }
 const operator: Grants = { 'pdp:tenant': READ_WRITE }
 const actingOperator: Grants = {
@@ -100,6 +105,7 @@ const GRANTS = {
   'pdp:grantor': grantor,
   'pdp:requester': requester,
   'pdp:approver': approver,
+  'pdp:context_issuer': contextIssuer,
   'pdp:admin': admin,
   'pdp:operator': operator,
   [ACTING_OPERATOR]: actingOperator,

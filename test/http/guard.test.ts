@@ -65,6 +65,7 @@ const MAY: Record<string, RegExp> = {
   'pdp:grantor': /^pdp:capability /,
   'pdp:requester': /^pdp:permission_request pdp:(read|write)$/,
   'pdp:approver': /^pdp:permission_request pdp:(read|approve)$/,
+  'pdp:context_issuer': /^pdp:context /,
   'pdp:policy_admin':
     /^pdp:(type|policy|role|rule|entity|assignment|capability|permission_request|bundle) |^pdp:change pdp:read$|^pdp:decision pdp:explain$/,
   'pdp:admin': /^pdp:(?!tenant )/,
@@ -177,6 +178,7 @@ describe('what belongs to another tenant answers exactly as what does not exist'
     else if (url.startsWith('/v1/issuers')) await made('PUT', `/v1/issuers/${name}`, issuerOf(`https://${name}.test`))
     else if (url.startsWith('/v1/entit')) await made('PUT', `/v1/entities/user/${name}`, {})
     else if (url.startsWith('/v1/api-keys')) return (await made('POST', '/v1/api-keys', { name, subject })).id
+    else if (url.startsWith('/v1/contexts')) return (await made('POST', '/v1/contexts', { subject })).id
     else if (url.startsWith('/v1/assignments')) {
       await made('PUT', `/v1/roles/${name}`, {})
       return (await made('POST', '/v1/assignments', { subject, role: name })).id

@@ -17,6 +17,7 @@ interface Things {
   readonly request: string
   readonly audit: string
   readonly session: string
+  readonly context: string
 }
 
 let verdict: TestService
@@ -82,6 +83,7 @@ async function makeThings(key: string, withPassword = false, asksItself = false)
   const { body: request } = await verdict.ask('POST /v1/permission-requests', { key: asker, body: ASKED })
   const subject = { type: 'service', id: 'x' }
   const { body: api_key } = await write('POST /v1/api-keys', { name, subject, roles: ['pdp:auditor'] })
+  const { body: context } = await write('POST /v1/contexts', { subject })
   const audit = await auditRecord(key)
   return {
     name,
@@ -91,6 +93,7 @@ async function makeThings(key: string, withPassword = false, asksItself = false)
     request: request.id,
     audit,
     session,
+    context: context.id,
   }
 }
 
@@ -150,6 +153,7 @@ const ABSENT = (): Things => ({
     .padStart(12, '0')
     .replace(/(.{8})/, '$1-')}-7000-8000-${randomUUID().slice(24)}`,
   session: randomUUID(),
+  context: randomUUID(),
 })
 
 /** Tenants are the operators' own things: who is none is refused whatever it names. */
@@ -180,6 +184,7 @@ function pathOf({ method, url }: Route, which: Things): string {
     '/v1/capabilities': which.capability,
     '/v1/permission-requests': which.request,
     '/v1/audit': which.audit,
+    '/v1/contexts': which.context,
   }
   const path = url
     .replace(':name', which.name)
