@@ -1,12 +1,17 @@
 import { type ApiKeyAdministration, apiKeyAdministration } from './administration/api-keys.ts'
 import { type AssignmentAdministration, assignmentAdministration } from './administration/assignments.ts'
 import { type BundleAdministration, bundleAdministration } from './administration/bundle.ts'
+import { type CapabilityAdministration, capabilityAdministration } from './administration/capabilities.ts'
 import { changer } from './administration/change.ts'
 import { type ChangeLog, changeLog } from './administration/changes.ts'
 import type { CredentialParts } from './administration/credentials/proof.ts'
 import { type CredentialAdministration, credentialAdministration } from './administration/credentials.ts'
 import { type EntityAdministration, entityAdministration } from './administration/entities.ts'
 import { type IssuerAdministration, issuerAdministration } from './administration/issuers.ts'
+import {
+  type PermissionRequestAdministration,
+  permissionRequestAdministration,
+} from './administration/permission-requests.ts'
 import { type PolicyAdministration, policyAdministration } from './administration/policies.ts'
 import { type RoleAdministration, roleAdministration } from './administration/roles.ts'
 import { type RuleAdministration, ruleAdministration } from './administration/rules.ts'
@@ -32,6 +37,8 @@ export interface Administration {
   readonly rules: RuleAdministration
   readonly entities: EntityAdministration
   readonly assignments: AssignmentAdministration
+  readonly capabilities: CapabilityAdministration
+  readonly permission_requests: PermissionRequestAdministration
   readonly api_keys: ApiKeyAdministration
   readonly issuers: IssuerAdministration
   readonly credentials: CredentialAdministration
@@ -50,6 +57,8 @@ export function createAdministration(parts: Parts & CredentialParts): Administra
     rules: ruleAdministration(parts, change),
     entities: entityAdministration(parts, change),
     assignments: assignmentAdministration(parts, change),
+    capabilities: capabilityAdministration(parts, change),
+    permission_requests: permissionRequestAdministration(parts, change),
     api_keys: apiKeyAdministration(parts, change),
     issuers: issuerAdministration(parts, change),
     credentials: credentialAdministration(parts, change),

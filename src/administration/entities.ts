@@ -17,10 +17,12 @@ import {
 import { ownersNaming } from '../store/references.ts'
 import { declaredTypes } from '../store/types.ts'
 import { type Bulk, type BulkLine, bulk, readLines } from './bulk.ts'
+import { revokeAround } from './capabilities.ts'
 import type { Change, Changer, Outcome } from './change.ts'
 import { removeCredentials } from './credentials/remove.ts'
 import { normalEntity, same } from './normal.ts'
 import { parentCycles, repeatedParents } from './parents.ts'
+import { withdrawAround } from './permission-requests.ts'
 import { checkPrecondition } from './precondition.ts'
 import { neverStored } from './references.ts'
 import { NAMED, notFound, refuse, refuseUsed, shownRef } from './refusal.ts'
@@ -33,7 +35,10 @@ export interface EntityAdministration {
   list(read: Read, filter: { readonly type?: string | undefined }, page: Page): Promise<Listed<Shown<Whole>>>
   get(read: Read, ref: EntityRef): Promise<Found<Shown<Whole>>>
   put(write: Write, entity: Entity): Promise<Answer<Written<Whole>>>
-  /** With its assignments, its memberships, the keys that act as it, its password and sessions, and the assignments scoped within it. */
+  /**
+   * With its assignments, its memberships, the keys that act as it, its password and sessions, and the assignments scoped
+   * within it. Capabilities of it, and for what is within it, are revoked; what it asked, or was asked for it, is withdrawn.
+   */
   delete(write: Write, ref: EntityRef): Promise<Answer<null>>
   /** Creates or replaces all of them, or none, in one revision. The lines are read before the tenant is held. */
   bulk(write: Write, lines: AsyncIterable<BulkLine>): Promise<Answer<Bulk>>
@@ -94,6 +99,8 @@ async function remove(change: Change, ref: EntityRef): Promise<Outcome<null>> {
     owners.map(({ kind, name }) => `${kind} ${name}`),
   )
   await removeAssignments(change, ref)
+  await revokeAround(change, ref)
+  await withdrawAround(change, [ref])
   await removeKeys(change, ref)
   await removeCredentials(change, ref)
   await removeFromChildren(change, ref)

@@ -1,6 +1,7 @@
 import type { Redaction } from '../audit/redaction.ts'
 import type { CredentialFacts } from '../policy/change.ts'
 import type { EntityRef, Properties } from '../policy/model.ts'
+import type { GivenPermissionRequest } from '../policy/permission-request.ts'
 import type { ChangeRow } from '../store/changes.ts'
 
 /** A row of the change log as those see it who may not read entities: through the tenant's redaction. */
@@ -24,6 +25,8 @@ function redactedThing(kind: ChangeRow['kind'], thing: unknown, redaction: Redac
   if (kind === 'entity') return redactedEntity(thing as Partial<LoggedEntity>, redaction)
   if (kind === 'credential') return redactedCredential(thing as CredentialFacts, redaction)
   if (kind === 'assignment') return redactedAssignment(thing as Partial<LoggedAssignment>, redaction)
+  if (kind === 'capability') return redactedAssignment(thing as Partial<LoggedAssignment>, redaction)
+  if (kind === 'permission_request') return redactedRequest(thing as Partial<GivenPermissionRequest>, redaction)
   if (kind === 'api_key') return redactedHolder(thing as Partial<LoggedAssignment>, redaction)
   return thing
 }
@@ -69,7 +72,17 @@ function redactedAssignment(assignment: Partial<LoggedAssignment>, redaction: Re
   }
 }
 
-function redactedHolder(held: Partial<LoggedAssignment>, redaction: Redaction): object {
+function redactedRequest(request: Partial<GivenPermissionRequest>, redaction: Redaction): object {
+  const { asked_by, decision } = request
+  const actor = (ref: EntityRef) => ({ ...ref, id: redaction.id(['actor', 'id'], ref.id) })
+  return {
+    ...redactedHolder(request, redaction),
+    ...(asked_by !== undefined && { asked_by: actor(asked_by) }),
+    ...(decision && { decision: { ...decision, by: actor(decision.by) } }),
+  }
+}
+
+function redactedHolder(held: { readonly subject?: EntityRef }, redaction: Redaction): object {
   const { subject } = held
   return subject === undefined
     ? held

@@ -1,8 +1,11 @@
 import type { Problem } from '../failure.ts'
+import type { GivenCapability } from '../policy/capability.ts'
 import type { GivenAssignment } from '../policy/change.ts'
+import type { EntityRef } from '../policy/model.ts'
 import { isReadable, type ReadableKind } from '../policy/soundness.ts'
 import type { StoredApiKey } from '../store/api-keys.ts'
 import type { StoredAssignment } from '../store/assignments.ts'
+import type { StoredCapability } from '../store/capabilities.ts'
 import type { Stored } from '../store/documents.ts'
 import type { Tenant } from '../store/tenants.ts'
 
@@ -27,6 +30,23 @@ export interface Unreadable extends Stamps {
 /** As the answer to a write shows it: with what was found about it, if anything, that does not keep it from being stored. */
 export type Written<T> = Shown<T> & { readonly warnings?: readonly Problem[] }
 export type ShownAssignment = GivenAssignment & { readonly created_at: string }
+export type ShownCapability = (GivenCapability & CapabilityStamps) | UnreadableCapability
+
+/** What is stored and has not the shape of a capability. */
+export interface UnreadableCapability extends CapabilityStamps {
+  readonly id: string
+  readonly stored: unknown
+}
+
+interface CapabilityStamps {
+  readonly active: boolean
+  readonly granted_at: string
+  readonly revoked_at: string | null
+  readonly revoked_by: EntityRef | null
+  readonly version: number
+  readonly quarantined?: string
+}
+
 export type ShownApiKey = Shown<StoredApiKey['document']> & {
   readonly last_used_at: string | null
   /** The whole key, in the answer to its creation only. */
@@ -59,6 +79,25 @@ export function warned<T extends object>(body: T, warnings: readonly Problem[]):
 
 export function shownAssignment({ document, created_at }: StoredAssignment): ShownAssignment {
   return { ...document, created_at: created_at.toISOString() }
+}
+
+/** `fault`: why this process has it in quarantine. */
+export function shownCapability(
+  stored: Pick<StoredCapability, 'id' | 'document' | 'version' | 'granted_at' | 'revoked_at' | 'revoked_by'>,
+  at: Date,
+  fault: string | undefined,
+): ShownCapability {
+  const { id, document, version, granted_at, revoked_at, revoked_by } = stored
+  const isSound = isReadable('capability', document)
+  const stamps = {
+    active: isSound && revoked_at === null && Date.parse(document.expires_at) > at.getTime(),
+    granted_at: granted_at.toISOString(),
+    revoked_at: revoked_at?.toISOString() ?? null,
+    revoked_by,
+    version,
+  }
+  if (isSound) return { ...document, ...stamps, ...(fault !== undefined && { quarantined: fault }) }
+  return { id, stored: document, quarantined: fault ?? UNREADABLE, ...stamps }
 }
 
 export function shownApiKey(key: StoredApiKey): ShownApiKey {

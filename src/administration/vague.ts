@@ -1,4 +1,5 @@
 import type { Problem } from '../failure.ts'
+import { CAPABILITIES } from '../policy/capability.ts'
 import type { CompiledRule } from '../policy/compiled-rule.ts'
 import { under } from '../policy/judgement.ts'
 import type { Permission, Role, Rule } from '../policy/model.ts'
@@ -15,7 +16,15 @@ interface Placed {
 
 /** Says where a rule would be one too many of those with vague patterns of ids. One that is off is in nobody's way. */
 export function vagueRule(change: Change, rule: Rule): Promise<Problem[]> {
-  return tooVague(change, ofRule('', rule), (other) => !isPermission(other) && other.name === rule.name)
+  return tooVague(
+    change,
+    ofRule('', rule),
+    (other) => !isPermission(other) && !isCapability(other) && other.name === rule.name,
+  )
+}
+
+export function vagueCapability(change: Change, parts: Placed['parts']): Promise<Problem[]> {
+  return tooVague(change, [{ pointer: '', parts }], () => false)
 }
 
 export function vagueRole(change: Change, role: Role): Promise<Problem[]> {
@@ -36,10 +45,9 @@ export async function vagueInBundle(
   }
   if (vague.length === 0) return []
   const count = new VagueCount()
-  if (rules === undefined || roles === undefined) {
-    const isLeft = (rule: CompiledRule) => (isPermission(rule) ? roles : rules) === undefined
-    for (const [type, rule] of (await standing()).all()) if (isLeft(rule)) count.note(type, rule)
-  }
+  // No bundle has capabilities: they stand in the tenant whatever it declares.
+  const isLeft = (rule: CompiledRule) => isCapability(rule) || (isPermission(rule) ? roles : rules) === undefined
+  for (const [type, rule] of (await standing()).all()) if (isLeft(rule)) count.note(type, rule)
   return vague.flatMap((one) => added(count, one))
 }
 
@@ -67,6 +75,10 @@ function isVague({ parts }: Placed): boolean {
 
 function isPermission({ policy }: CompiledRule): boolean {
   return policy.name === 'roles'
+}
+
+function isCapability({ policy }: CompiledRule): boolean {
+  return policy.name === CAPABILITIES
 }
 
 function ofRule(pointer: string, rule: Rule): Placed[] {

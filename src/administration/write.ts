@@ -62,6 +62,8 @@ export interface Read {
   readonly acting?: boolean
   /** The built-in roles that the reader holds for it. */
   readonly roles?: readonly string[]
+  /** Of a call. */
+  readonly caller?: Pick<Caller, 'subject' | 'key_id' | 'session_id' | 'issuer'>
 }
 
 export interface Answer<T> {

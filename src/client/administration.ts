@@ -1,8 +1,10 @@
 import type * as authenticate from '../contract/authenticate.ts'
 import type * as bundle from '../contract/bundle.ts'
+import type * as capabilities from '../contract/capabilities.ts'
 import type * as credentials from '../contract/credentials.ts'
 import type * as entities from '../contract/entities.ts'
 import type * as issuers from '../contract/issuers.ts'
+import type * as permissionRequests from '../contract/permission-requests.ts'
 import type * as policies from '../contract/policies.ts'
 import type * as tenants from '../contract/tenants.ts'
 import type * as types from '../contract/types.ts'
@@ -22,6 +24,8 @@ export function administration(rest: Rest) {
     rules: rules(rest),
     entities: entitiesOf(rest),
     assignments: assignments(rest),
+    capabilities: capabilitiesOf(rest),
+    permissionRequests: permissionRequestsOf(rest),
     bundle: bundleOf(rest),
     issuers: rest.documents<typeof issuers.listIssuers, typeof issuers.getIssuer, typeof issuers.putIssuer>(
       '/v1/issuers',
@@ -88,6 +92,50 @@ function assignments(rest: Rest) {
     create: (assignment: Body<typeof entities.createAssignment>, options?: WriteOptions) =>
       rest.write<typeof entities.createAssignment>('POST', '/v1/assignments', assignment, options),
     delete: async (id: string, options?: WriteOptions) => rest.remove(`/v1/assignments/${segment(id)}`, options),
+  }
+}
+
+function capabilitiesOf(rest: Rest) {
+  const at = (id: string) => `/v1/capabilities/${segment(id)}`
+  return {
+    list: (filter?: Filter<typeof capabilities.listCapabilities>, options?: ListOptions) =>
+      rest.list<typeof capabilities.listCapabilities>('/v1/capabilities', filter, options),
+    get: async (id: string, options?: ReadOptions) => rest.get<typeof capabilities.getCapability>(at(id), {}, options),
+    /** `from`: the capability that it is granted out of, for whoever may not grant everything. */
+    grant: (capability: Body<typeof capabilities.createCapability>, options?: WriteOptions) =>
+      rest.write<typeof capabilities.createCapability>('POST', '/v1/capabilities', capability, options),
+    /** With all that was granted out of it. */
+    revoke: async (id: string, options?: WriteOptions) => rest.remove(at(id), options),
+  }
+}
+
+function permissionRequestsOf(rest: Rest) {
+  const at = (id: string) => `/v1/permission-requests/${segment(id)}`
+  return {
+    list: (filter?: Filter<typeof permissionRequests.listPermissionRequests>, options?: ListOptions) =>
+      rest.list<typeof permissionRequests.listPermissionRequests>('/v1/permission-requests', filter, options),
+    get: async (id: string, options?: ReadOptions) =>
+      rest.get<typeof permissionRequests.getPermissionRequest>(at(id), {}, options),
+    ask: (request: Body<typeof permissionRequests.createPermissionRequest>, options?: WriteOptions) =>
+      rest.write<typeof permissionRequests.createPermissionRequest>(
+        'POST',
+        '/v1/permission-requests',
+        request,
+        options,
+      ),
+    /** What is left out is granted as it was asked. */
+    approve: async (
+      id: string,
+      part: Body<typeof permissionRequests.approvePermissionRequest> = {},
+      options?: WriteOptions,
+    ) => rest.write<typeof permissionRequests.approvePermissionRequest>('POST', `${at(id)}/approve`, part, options),
+    refuse: async (
+      id: string,
+      refusal: Body<typeof permissionRequests.refusePermissionRequest>,
+      options?: WriteOptions,
+    ) => rest.write<typeof permissionRequests.refusePermissionRequest>('POST', `${at(id)}/refuse`, refusal, options),
+    withdraw: async (id: string, options?: WriteOptions) =>
+      rest.write<typeof permissionRequests.withdrawPermissionRequest>('POST', `${at(id)}/withdraw`, undefined, options),
   }
 }
 

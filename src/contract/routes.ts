@@ -7,6 +7,7 @@ import * as authorize from './authorize.ts'
 import * as operation from './authorize-operation.ts'
 import * as batch from './batch.ts'
 import * as bundle from './bundle.ts'
+import * as capabilities from './capabilities.ts'
 import type { RouteConfig } from './common.ts'
 import * as contexts from './contexts.ts'
 import * as credentials from './credentials.ts'
@@ -15,6 +16,7 @@ import * as explain from './explain.ts'
 import * as issuers from './issuers.ts'
 import * as mask from './mask.ts'
 import * as operations from './operations.ts'
+import * as permissionRequests from './permission-requests.ts'
 import * as policies from './policies.ts'
 import * as search from './search.ts'
 import * as tenants from './tenants.ts'
@@ -82,6 +84,16 @@ export const ROUTES: readonly Route[] = [
   entities.listAssignments,
   entities.createAssignment,
   entities.deleteAssignment,
+  capabilities.listCapabilities,
+  capabilities.createCapability,
+  capabilities.getCapability,
+  capabilities.deleteCapability,
+  permissionRequests.listPermissionRequests,
+  permissionRequests.createPermissionRequest,
+  permissionRequests.getPermissionRequest,
+  permissionRequests.approvePermissionRequest,
+  permissionRequests.refusePermissionRequest,
+  permissionRequests.withdrawPermissionRequest,
   bundle.getBundle,
   bundle.putBundle,
   entities.listChanges,

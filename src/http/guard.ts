@@ -100,7 +100,7 @@ export function callOf(request: FastifyRequest): Call {
 
 export function readOf(request: FastifyRequest): Read {
   const { tenant, caller, roles } = callOf(request)
-  return { tenant, acting: tenant !== caller.tenant, roles }
+  return { tenant, acting: tenant !== caller.tenant, roles, caller }
 }
 
 type Judgement = Omit<Call, keyof Asking> & Pick<Call, 'tenant'>

@@ -28,6 +28,7 @@ import { authorizeRoutes } from './authorize.ts'
 import { authorizeOperationRoutes } from './authorize-operation.ts'
 import { batchRoutes } from './batch.ts'
 import { bundleRoutes } from './bundle.ts'
+import { capabilityRoutes } from './capabilities.ts'
 import { contextRoutes } from './contexts.ts'
 import { credentialRoutes } from './credentials.ts'
 import { assignmentRoutes, bulkRoutes, changeRoutes, entityRoutes } from './entities.ts'
@@ -35,6 +36,7 @@ import { guard } from './guard.ts'
 import { issuerRoutes } from './issuers.ts'
 import { maskRoutes } from './mask.ts'
 import { type OperationsParts, operationsRoutes } from './operations.ts'
+import { permissionRequestRoutes } from './permission-requests.ts'
 import { policyRoutes } from './policies.ts'
 import { roleRoutes } from './roles.ts'
 import { ruleRoutes } from './rules.ts'
@@ -99,6 +101,8 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     ruleRoutes(guarded, administration)
     entityRoutes(guarded, administration)
     assignmentRoutes(guarded, administration)
+    capabilityRoutes(guarded, administration)
+    permissionRequestRoutes(guarded, administration)
     changeRoutes(guarded, administration)
     tenantRoutes(guarded, administration)
     settingsRoutes(guarded, administration)

@@ -12,6 +12,9 @@ export const BUILT_IN_ROLES = [
   'pdp:policy_admin',
   'pdp:entity_writer',
   'pdp:auditor',
+  'pdp:grantor',
+  'pdp:requester',
+  'pdp:approver',
   'pdp:context_issuer',
   'pdp:admin',
   'pdp:operator',
@@ -21,7 +24,7 @@ export type BuiltInRole = (typeof BUILT_IN_ROLES)[number]
 /** What an operator holds in a tenant that it acts in by `Verdict-Tenant`. Nobody can be given it. */
 export const ACTING_OPERATOR = 'pdp:acting_operator'
 
-export type PdpAction = 'pdp:decide' | 'pdp:explain' | 'pdp:read' | 'pdp:write'
+export type PdpAction = 'pdp:decide' | 'pdp:explain' | 'pdp:read' | 'pdp:write' | 'pdp:approve'
 
 export type PdpType =
   | 'pdp:decision'
@@ -33,6 +36,8 @@ export type PdpType =
   | 'pdp:rule'
   | 'pdp:entity'
   | 'pdp:assignment'
+  | 'pdp:capability'
+  | 'pdp:permission_request'
   | 'pdp:bundle'
   | 'pdp:change'
   | 'pdp:api_key'
@@ -56,6 +61,10 @@ const READ_WRITE = ['pdp:read', 'pdp:write'] as const
 const decider: Grants = { 'pdp:decision': ['pdp:decide'] }
 const entityWriter: Grants = { 'pdp:entity': READ_WRITE }
 const auditor: Grants = { 'pdp:audit': READ, 'pdp:change': READ, 'pdp:decision': ['pdp:explain'] }
+// What of these each may reach beyond its own is the administration's to say.
+const grantor: Grants = { 'pdp:capability': READ_WRITE }
+const requester: Grants = { 'pdp:permission_request': READ_WRITE }
+const approver: Grants = { 'pdp:permission_request': ['pdp:read', 'pdp:approve'] }
 /** Apart from those who ask: whoever takes a context for proof of whom it names takes its issuer's word. */
 const contextIssuer: Grants = { 'pdp:context': READ_WRITE }
 const policyAdmin: Grants = {
@@ -65,6 +74,8 @@ const policyAdmin: Grants = {
   'pdp:rule': READ_WRITE,
   'pdp:entity': READ_WRITE,
   'pdp:assignment': READ_WRITE,
+  'pdp:capability': READ_WRITE,
+  'pdp:permission_request': ['pdp:read', 'pdp:write', 'pdp:approve'],
   'pdp:bundle': READ_WRITE,
   'pdp:change': READ,
   'pdp:decision': ['pdp:explain'],
@@ -91,6 +102,9 @@ const GRANTS = {
   'pdp:policy_admin': policyAdmin,
   'pdp:entity_writer': entityWriter,
   'pdp:auditor': auditor,
+  'pdp:grantor': grantor,
+  'pdp:requester': requester,
+  'pdp:approver': approver,
   'pdp:context_issuer': contextIssuer,
   'pdp:admin': admin,
   'pdp:operator': operator,

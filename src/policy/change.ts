@@ -1,5 +1,7 @@
+import type { GivenCapability } from './capability.ts'
 import type { Issuer } from './issuer.ts'
 import type { Assignment, Entity, EntityType, Policy, Role, Rule, Settings } from './model.ts'
+import type { GivenPermissionRequest } from './permission-request.ts'
 
 /**
  * One row of a tenant's change log: what a write did to one thing. `before` and `after` hold the whole thing (null:
@@ -13,6 +15,8 @@ export type PolicyChange =
   | Changed<'rule', { name: string }, Rule>
   | Changed<'entity', { type: string; id: string }, Entity>
   | Changed<'assignment', { id: string }, GivenAssignment>
+  | Changed<'capability', { id: string }, GivenCapability>
+  | Changed<'permission_request', { id: string }, GivenPermissionRequest>
   | Changed<'api_key', { id: string }, ApiKeyFacts>
   | Changed<'issuer', { name: string }, Issuer>
   | Changed<'credential', { type: string; id: string; credential: 'password' | 'totp' | 'sessions' }, CredentialFacts>

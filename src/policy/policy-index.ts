@@ -1,3 +1,4 @@
+import type { GivenCapability } from './capability.ts'
 import type { PolicyChange } from './change.ts'
 import { CompiledPolicy, type CompiledRule } from './compiled-rule.ts'
 import { Compiler } from './compiler.ts'
@@ -9,7 +10,15 @@ import { DEFAULT_SETTINGS, type EntityType, type Policy, type Role, type Rule, t
 import { type PropertyCheck, propertyCheck } from './property-check.ts'
 import { type Fault, Quarantine, type Quarantined } from './quarantine.ts'
 import { RuleIndex } from './rule-index.ts'
-import { soundPermission, soundPolicy, soundRole, soundRule, soundSettings, soundType } from './soundness.ts'
+import {
+  soundCapability,
+  soundPermission,
+  soundPolicy,
+  soundRole,
+  soundRule,
+  soundSettings,
+  soundType,
+} from './soundness.ts'
 import { VagueRules } from './vague-rules.ts'
 import { byText } from './wide-map.ts'
 
@@ -29,6 +38,7 @@ export class PolicyIndex {
   readonly #defined = new Set<CompiledPolicy>()
   readonly #required = new Set<CompiledPolicy>()
   readonly #rules = new KeyTable<CompiledRule>()
+  readonly #capabilities = new KeyTable<CompiledRule>()
   readonly #roles = byText<CompiledRole>()
   readonly #doubtfulTypes = new Set<string>()
   #precedenceInDoubt = false
@@ -75,7 +85,7 @@ export class PolicyIndex {
     }
   }
 
-  /** How many rules there are; the permissions of roles are not counted. */
+  /** How many rules there are; the permissions of roles and capabilities are not counted. */
   get size(): number {
     return this.#rules.size
   }
@@ -110,8 +120,8 @@ export class PolicyIndex {
   }
 
   /**
-   * Takes what a change says of settings, types, policies, roles and rules; other kinds are none of its business. Throws
-   * nothing, whatever stands in it.
+   * Takes what a change says of settings, types, policies, roles, rules and capabilities; other kinds are none of its
+   * business. Throws nothing, whatever stands in it.
    */
   apply(change: PolicyChange): void {
     if (change.kind === 'settings') this.#putSettings(change.after)
@@ -119,6 +129,7 @@ export class PolicyIndex {
     else if (change.kind === 'policy') this.#putPolicy(change.key.name, change.after)
     else if (change.kind === 'role') this.#putRole(change.key.name, change.after)
     else if (change.kind === 'rule') this.#putRule(change.key.name, change.after)
+    else if (change.kind === 'capability') this.#putCapability(change.key.id, change.after)
   }
 
   #putSettings(stored: Settings | null): void {
@@ -214,6 +225,20 @@ export class PolicyIndex {
     if (made === undefined) return
     this.#rules.add(made)
     if (made.quarantined) this.quarantine.set('rule', name, faultOfCompiled(made, sound?.fault))
+  }
+
+  #putCapability(id: string, stored: GivenCapability | null): void {
+    const old = this.#capabilities.find(id)
+    const sound = stored === null ? undefined : soundCapability(id, stored)
+    const made = sound === undefined ? undefined : this.#makeRule(sound)
+    if (old !== undefined) {
+      this.#capabilities.remove(old)
+      this.#unfile(old)
+      if (old.quarantined) this.quarantine.set('capability', id, undefined)
+    }
+    if (made === undefined) return
+    this.#capabilities.add(made)
+    if (made.quarantined) this.quarantine.set('capability', id, faultOfCompiled(made, sound?.fault))
   }
 
   #makeRule({ document: rule, fault }: ReturnType<typeof soundRule>): CompiledRule {

@@ -24,6 +24,16 @@ export function propertyReads(text: string): PropertyRead[] {
   return reads.sort((a, b) => a.line - b.line || a.column - b.column)
 }
 
+/** Whether a condition reads anything of the subject. */
+export function readsSubject(text: string): boolean {
+  const open = [rootOf(text)]
+  for (let node = open.pop(); node !== undefined; node = open.pop()) {
+    if (node.op === 'id' && node.args === 'subject') return true
+    open.push(...children(node))
+  }
+  return false
+}
+
 function rootOf(text: string): CelNode | undefined {
   try {
     return celNode(parse(text).ast)

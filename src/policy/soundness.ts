@@ -1,3 +1,4 @@
+import { CAPABILITIES, GivenCapability, ruleOf } from './capability.ts'
 import { Issuer } from './issuer.ts'
 import { maskFault } from './mask-obligation.ts'
 import {
@@ -45,8 +46,17 @@ const policies = reader(Policy)
 const types = reader(EntityType)
 const settings = reader(Settings)
 const issuers = reader(Issuer)
+const capabilities = reader(GivenCapability)
 
-const READERS = { rule: rules, role: roles, policy: policies, type: types, settings: settings, issuer: issuers }
+const READERS = {
+  rule: rules,
+  role: roles,
+  policy: policies,
+  type: types,
+  settings: settings,
+  capability: capabilities,
+  issuer: issuers,
+}
 
 export type ReadableKind = keyof typeof READERS
 
@@ -78,6 +88,23 @@ export function soundPermission(stored: Permission): Sound<Permission> {
   const fault = permissions.fault(stored) ?? faultOfPlaces(stored.resources) ?? faultOfMasks(stored.obligations)
   if (fault === undefined) return { document: stored, fault }
   return { document: soundParts(permissions.reading(stored).read, stored), fault }
+}
+
+/** A capability is an allow: one that cannot be read never applies. It stands as a rule of the policy `capabilities`. */
+export function soundCapability(id: string, stored: GivenCapability): Sound<Rule> {
+  const fault = capabilities.fault(stored) ?? faultOfPlaces(stored.resources)
+  if (fault === undefined && stored.id === id) return { document: ruleOf(stored), fault }
+  const { read } = capabilities.reading(stored)
+  const subject = read('subject', undefined)
+  const document = {
+    name: id,
+    policy: CAPABILITIES,
+    effect: 'allow',
+    subjects: subject === undefined ? ANY_SUBJECT : [subject],
+    actions: read('actions', ANY_ACTION) ?? ANY_ACTION,
+    resources: ANY_RESOURCE,
+  } as const
+  return { document, fault: fault ?? '/id: is not the id that it is kept by' }
 }
 
 type ReadParts = Reading<Pick<(typeof Permission)['properties'], 'actions' | 'resources' | 'obligations'>>['read']

@@ -146,8 +146,8 @@ export class Draft implements RevisionId {
     const { kind } = change
     if (kind === 'entity' || kind === 'assignment') this.#takeEntity(change)
     else if (kind === 'api_key' || kind === 'issuer' || kind === 'tenant') this.others.push({ change, revision })
-    // Who has which credential is asked of the database at each login.
-    else if (kind === 'credential') return
+    // Who has which credential, and who asked for what, is asked of the database when it matters.
+    else if (kind === 'credential' || kind === 'permission_request') return
     else if (this.index === undefined) {
       this.policy.push(change)
       this.#weight += weightOf(change)
@@ -161,5 +161,6 @@ const NO_DOCUMENT = 'no document'
 /** A document as if it were created now. */
 export function created({ kind, name, text }: StoredDocument): PolicyChange {
   const create = { operation: 'create', before: null, after: JSON.parse(text) ?? NO_DOCUMENT } as const
-  return kind === 'settings' ? { kind, key: null, ...create } : { kind, key: { name }, ...create }
+  if (kind === 'settings') return { kind, key: null, ...create }
+  return kind === 'capability' ? { kind, key: { id: name }, ...create } : { kind, key: { name }, ...create }
 }

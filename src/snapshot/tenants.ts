@@ -254,8 +254,8 @@ export class Tenants implements Followed {
 
   #tellFault(tenant: TenantSnapshot, { kind, key }: LoggedChange): void {
     if (kind === 'entity' || kind === 'assignment' || kind === 'api_key' || kind === 'tenant') return
-    if (kind === 'credential') return
-    const name = kind === 'settings' ? '' : key.name
+    if (kind === 'credential' || kind === 'permission_request') return
+    const name = kind === 'settings' ? '' : kind === 'capability' ? key.id : key.name
     const reason = tenant.faultOf(kind, name)
     if (reason !== undefined) this.#options.onFault({ tenant: tenant.id, kind, name, reason })
   }

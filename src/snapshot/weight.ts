@@ -8,7 +8,7 @@ const SCHEMA = 20
 
 /** How long a change takes to be made, in changes of rules as they mostly are. What stands in it may be anything. */
 export function weightOf(change: LoggedChange): number {
-  if (change.kind === 'rule') return 1 + ofCondition(change.after)
+  if (change.kind === 'rule' || change.kind === 'capability') return 1 + ofCondition(change.after)
   if (change.kind === 'type') return memberOf(change.after, 'schema') === undefined ? 1 : SCHEMA
   return change.kind === 'role' ? ofRole(change.after) : 1
 }

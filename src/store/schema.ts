@@ -1,6 +1,8 @@
 import type { ColumnType, Generated, GeneratedAlways, JSONColumnType } from 'kysely'
+import type { GivenCapability } from '../policy/capability.ts'
 import type { Issuer } from '../policy/issuer.ts'
-import type { EntityType, Policy, Properties, Role, Rule, Settings } from '../policy/model.ts'
+import type { EntityRef, EntityType, Policy, Properties, Role, Rule, Settings } from '../policy/model.ts'
+import type { GivenPermissionRequest } from '../policy/permission-request.ts'
 
 /** The tables, as `migrations/` makes them. `int8` arrives as a number, `timestamptz` as a Date, `bytea` as a Buffer. */
 export interface Database {
@@ -29,6 +31,15 @@ export interface Database {
     parent_id: string
   }
   assignments: AssignmentTable
+  capabilities: CapabilityTable
+  capability_references: {
+    tenant_id: string
+    capability: string
+    kind: 'subject' | 'within' | 'resource'
+    type: string
+    id: string
+  }
+  permission_requests: PermissionRequestTable
   api_keys: ApiKeyTable
   issuers: DocumentTable<Issuer> & { issuer: string }
   api_key_index: { id: string; tenant_id: string }
@@ -157,6 +168,42 @@ interface AssignmentTable {
   reason: string | null
   from_bundle: Generated<boolean>
   created_at: GeneratedInstant
+}
+
+interface CapabilityTable {
+  tenant_id: string
+  id: string
+  subject_type: string
+  subject_id: string
+  granter_type: string
+  granter_id: string
+  from_id: string | null
+  root_id: string
+  depth: number
+  expires_at: GeneratedInstant
+  revoked_at: NullableInstant
+  revoked_by: NullableJson
+  ended_at: GeneratedAlways<Date>
+  body: Json<GivenCapability>
+  version: number
+  granted_at: GeneratedInstant
+  updated_at: GeneratedInstant
+}
+
+interface PermissionRequestTable {
+  tenant_id: string
+  id: string
+  asker_type: string
+  asker_id: string
+  subject_type: string
+  subject_id: string
+  state: GivenPermissionRequest['state']
+  lapses_at: GeneratedInstant
+  controllers: Json<EntityRef[]>
+  body: Json<GivenPermissionRequest>
+  version: number
+  created_at: GeneratedInstant
+  updated_at: GeneratedInstant
 }
 
 interface ApiKeyTable {

@@ -1,4 +1,4 @@
-import { type Kysely, sql } from 'kysely'
+import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { EntityRef } from '../policy/model.ts'
 import type { StoredDocument, StoredEntity } from '../snapshot/source.ts'
 import { entityColumns, joinEntity } from './entity-nodes.ts'
@@ -23,7 +23,7 @@ const TABLES = [
   { table: 'rules', kind: 'rule' },
 ] as const
 
-/** Settings, types, policies, roles and rules. */
+/** Settings, types, policies, roles, rules, and the capabilities that have not ended. */
 export async function* readPolicy(
   db: Kysely<Database>,
   tenant: string,
@@ -32,13 +32,31 @@ export async function* readPolicy(
   const settings = sql<StoredDocument>`
     select 'settings' as kind, '' as name, body::text as text from settings where tenant_id = ${tenant}`
   yield (await paged(() => settings.execute(db))).rows
-  for (const { table, kind } of TABLES) yield* ahead(documents(db, tenant, table, kind, paged))
+  for (const { table, kind } of TABLES) yield* ahead(documents(db, named(tenant, table), kind, paged))
+  yield* ahead(documents(db, capabilities(tenant), 'capability', paged))
+}
+
+/** Rows of `name` and `body`, in the order of their names, after one. */
+type Rows = (after: string, limit: number) => RawBuilder<unknown>
+
+function named(tenant: string, table: string): Rows {
+  return (after, limit) => sql`
+    select name, body from ${sql.table(table)}
+    where tenant_id = ${tenant} and name > ${after} order by name limit ${limit}`
+}
+
+// By a clock that need not be this process's: what has just expired comes along, and is of no effect.
+function capabilities(tenant: string): Rows {
+  return (after, limit) => sql`
+    select id::text collate "C" as name, body from capabilities
+    where tenant_id = ${tenant} and id > ${after === '' ? NIL : after}::uuid
+      and revoked_at is null and expires_at > now() - interval '1 hour'
+    order by id limit ${limit}`
 }
 
 async function* documents(
   db: Kysely<Database>,
-  tenant: string,
-  table: string,
+  rowsAfter: Rows,
   kind: StoredDocument['kind'],
   paged: Limited,
 ): AsyncGenerator<readonly StoredDocument[]> {
@@ -51,8 +69,7 @@ async function* documents(
           select ${kind}::text as kind, name, body::text as text, found from (
             select name, body, count(*) over () as found,
                    sum(pg_column_size(body)) over (order by name) - pg_column_size(body) as bytes_before
-            from (select name, body from ${sql.table(table)}
-                  where tenant_id = ${tenant} and name > ${after} order by name limit ${limit}) as rows
+            from (${rowsAfter(after, limit)}) as rows
           ) as counted where bytes_before < ${BYTES_IN_A_PAGE} order by name`.execute(db)
         return { rows, isLast: isLast(rows, limit) }
       }),

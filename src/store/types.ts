@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { EntityType } from '../policy/model.ts'
 import { soundType } from '../policy/soundness.ts'
+import { capabilitiesOfTypes } from './capabilities.ts'
 import { documentTable } from './documents.ts'
 import type { Database } from './schema.ts'
 
@@ -33,7 +34,7 @@ export async function keptOfType(
   return rows.map(({ kept }) => kept)
 }
 
-/** What names a type literally, as "rule x", "role x" or "policy x": about `limit` of each at most. */
+/** What names a type literally, as "rule x", "role x", "policy x" or "capability x": about `limit` of each at most. */
 export async function ownersNamingType(
   db: Kysely<Database>,
   tenant: string,
@@ -45,6 +46,7 @@ export async function ownersNamingType(
     where tenant_id = ${tenant} and kind in ('subject', 'within') and type = ${type}
     order by 1 limit ${limit}`.execute(db)
   const found = new Set(rows.map(({ owner }) => owner))
+  for (const { user } of await capabilitiesOfTypes(db, tenant, [type], limit)) found.add(`capability ${user}`)
   const about = [{ type }]
   const places = [
     { table: 'rules', noun: 'rule', naming: { resources: about } },

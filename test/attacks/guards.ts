@@ -161,6 +161,88 @@ export const GUARDS: readonly Guard[] = [
     red: ['an admin whose role is taken away while it writes'],
   },
   {
+    guard: 'nothing beyond what it is granted out of',
+    file: 'src/administration/capabilities.ts',
+    red: [
+      'an action more',
+      'every id of the type',
+      'a later end, by a millisecond',
+      'a higher limit',
+      'a limit left out',
+      'the wider part of it, by who was handed a part',
+    ],
+  },
+  {
+    guard: 'who grants out of a capability holds it itself',
+    file: 'src/administration/capabilities/delegation.ts',
+    red: ['what is held by a group of the grantor', 'what somebody else holds'],
+  },
+  {
+    guard: 'only what is delegable is handed on',
+    file: 'src/administration/capabilities/delegation.ts',
+    red: ['what is not delegable'],
+  },
+  {
+    guard: 'only what has not ended is handed on',
+    file: 'src/administration/capabilities/delegation.ts',
+    red: ['what ended a moment ago'],
+  },
+  {
+    guard: 'the condition of the whole',
+    file: 'src/policy/capability.ts',
+    red: ['a condition that comments that of the whole out', 'used while the condition of the whole does not hold'],
+  },
+  {
+    guard: 'no condition of its subject is handed on',
+    file: 'src/policy/capability.ts',
+    red: ['a condition of whoever holds it, to be handed on'],
+  },
+  {
+    guard: 'limits of what is requested',
+    file: 'src/policy/capability.ts',
+    red: ['used beyond its limit', 'used with a limit that is no number', 'used with what is requested as a list'],
+  },
+  {
+    guard: 'what was granted out of it is revoked too',
+    file: 'src/store/capabilities.ts',
+    red: ['what is revoked at the same time', 'used after the whole was revoked', 'used after its holder was deleted'],
+  },
+  {
+    guard: 'capabilities go with their entity',
+    file: 'src/administration/entities.ts',
+    red: ['used after its holder was deleted'],
+  },
+  {
+    guard: 'who revokes',
+    file: 'src/administration/capabilities.ts',
+    red: ['the whole, revoked by who was handed it'],
+  },
+  {
+    guard: 'nobody approves what it asked',
+    file: 'src/administration/permission-requests/deciding.ts',
+    red: ['what one asked oneself, for somebody else'],
+  },
+  {
+    guard: 'nobody approves for itself',
+    file: 'src/administration/permission-requests/deciding.ts',
+    red: ['what is for oneself', 'what is for a group that one is in'],
+  },
+  {
+    guard: 'credentials that the asker made, and of the asker',
+    file: 'src/administration/permission-requests/deciding.ts',
+    red: ['by a key that the asker made', 'what was asked by a key that the approver made'],
+  },
+  {
+    guard: 'what is decided stays decided',
+    file: 'src/administration/permission-requests.ts',
+    red: ['a second time', 'what was withdrawn'],
+  },
+  {
+    guard: 'no more is approved than was asked',
+    file: 'src/administration/permission-requests.ts',
+    red: ['more than was asked', 'for longer than was asked'],
+  },
+  {
     guard: '`typ` of security contexts',
     file: 'src/authn/context/tokens.ts',
     red: ['no typ', 'typ of an access token', 'typ in capitals', 'typ as a list'],

@@ -176,6 +176,39 @@ test('types, policies, settings, issuers and bundles are read as they were writt
   await client.policies.delete('acl')
 })
 
+test('capabilities, and asking for them', async () => {
+  const what = { actions: ['job:run'], resources: [{ type: 'job' }] } as const
+  const expires_at = new Date(Date.now() + 60_000).toISOString()
+  const granted = await client.capabilities.grant({ ...what, subject: alice, expires_at, constraints: { cpu: 1 } })
+  const asked = { subject: alice, action: { name: 'job:run' }, resource: { type: 'job', id: '1' } }
+  expect(await client.can(asked, { obligations: ['limits'] })).toBe(true)
+  expect(await client.can(asked)).toBe(false)
+  expect(await client.capabilities.get(granted.id)).toMatchObject({ id: granted.id, active: true })
+  expect(await client.capabilities.list({ subject_id: 'alice', active: 'true' }).all()).toHaveLength(1)
+  await client.capabilities.revoke(granted.id)
+  expect(await client.can(asked, { obligations: ['limits'] })).toBe(false)
+
+  // Who made the key of whoever asks must not approve it.
+  const { key = '' } = await root.apiKeys.create(
+    { name: 'plugin', subject: { type: 'plugin', id: 'p' }, roles: ['pdp:requester'] },
+    { tenant: 'default' },
+  )
+  const plugin = createClient({ url: service.url, apiKey: key })
+  const wish = { ...what, duration_seconds: 60, justification: 'to run' }
+  const [one, two, three] = [
+    await plugin.permissionRequests.ask(wish),
+    await plugin.permissionRequests.ask(wish),
+    await plugin.permissionRequests.ask(wish),
+  ]
+  expect(await client.permissionRequests.list({ waiting_for: 'me' }).all()).toHaveLength(3)
+  expect(await codeOf(plugin.permissionRequests.approve(one.id))).toBe('forbidden')
+  const approved = await client.permissionRequests.approve(one.id, { duration_seconds: 30 })
+  expect(approved).toMatchObject({ state: 'approved', decision: { granted: { duration_seconds: 30 } } })
+  expect(await client.permissionRequests.refuse(two.id, { reason: 'no' })).toMatchObject({ state: 'refused' })
+  expect(await plugin.permissionRequests.withdraw(three.id)).toMatchObject({ state: 'withdrawn' })
+  expect(await plugin.permissionRequests.get(one.id)).toMatchObject({ state: 'approved' })
+})
+
 test('keys, people and sessions', async () => {
   const subject = { type: 'service', id: 'shop' }
   const { key = '', id } = await client.apiKeys.create({ name: 'shop', subject, roles: ['pdp:decider'] })

@@ -14,6 +14,12 @@ beforeAll(async () => {
   verdict = await startService()
   keys.set('pdp:decider', await verdict.keyWith(['pdp:decider']))
   keys.set('pdp:auditor', await verdict.keyWith(['pdp:auditor']))
+  const { body } = await verdict.ask('POST /v1/api-keys', {
+    key: verdict.rootKey,
+    headers: { 'verdict-tenant': 'default' },
+    body: { ...apiKey(), roles: ['pdp:requester'] },
+  })
+  keys.set('pdp:requester', body.key)
 })
 afterAll(() => verdict.close())
 
@@ -80,6 +86,19 @@ const CALLS: Readonly<Record<string, () => Promise<Call>>> = {
   }),
   createAssignment: async () => ({ path: '/v1/assignments', body: await assignment() }),
   deleteAssignment: async () => ({ path: `/v1/assignments/${(await made('/v1/assignments', await assignment())).id}` }),
+  createCapability: async () => ({ path: '/v1/capabilities', body: capability() }),
+  getCapability: async () => ({ path: `/v1/capabilities/${(await made('/v1/capabilities', capability())).id}` }),
+  deleteCapability: async () => ({ path: `/v1/capabilities/${(await made('/v1/capabilities', capability())).id}` }),
+  createPermissionRequest: async () => ({ path: '/v1/permission-requests', body: permission() }),
+  getPermissionRequest: async () => ({ path: `/v1/permission-requests/${await request()}` }),
+  approvePermissionRequest: async () => ({ path: `/v1/permission-requests/${await request()}/approve`, body: {} }),
+  refusePermissionRequest: async () => ({
+    path: `/v1/permission-requests/${await request()}/refuse`,
+    body: { reason: 'r' },
+  }),
+  withdrawPermissionRequest: async () => ({
+    path: `/v1/permission-requests/${await request(verdict.adminKey)}/withdraw`,
+  }),
   applyBundle: async () => ({ path: '/v1/bundle', body: { verdict: 1, types: [{ name: name() }] } }),
   putSettings: async () => ({ path: '/v1/settings', body: { rules_in_answers: false } }),
   createApiKey: async () => ({ path: '/v1/api-keys', body: apiKey() }),
@@ -110,6 +129,19 @@ const CONTEXT = { subject: { type: 'user', id: 'a' } }
 const context = () => made('/v1/contexts', CONTEXT)
 const RULE = { effect: 'allow', subjects: [{ any: true }], actions: ['a'], resources: [{ type: 't' }] }
 const name = () => `n-${randomUUID().slice(0, 13)}`
+const capability = () => ({
+  subject: { type: 'user', id: name() },
+  actions: ['a'],
+  resources: [{ type: 't' }],
+  expires_at: '2999-01-01T00:00:00Z',
+})
+const permission = () => ({ actions: ['a'], resources: [{ type: 't' }], duration_seconds: 60, justification: 'j' })
+
+/** One that the admin may decide: asked by a key that it has not made. */
+async function request(key = keys.get('pdp:requester') ?? ''): Promise<string> {
+  return (await made('/v1/permission-requests', permission(), key)).id
+}
+
 const apiKey = () => ({ name: 'k', subject: { type: 'user', id: name() } })
 
 const PASSWORD = 'a horse, a battery and a staple'

@@ -62,9 +62,12 @@ const MAY: Record<string, RegExp> = {
   'pdp:decider': /^pdp:decision pdp:decide$/,
   'pdp:entity_writer': /^pdp:entity /,
   'pdp:auditor': /^(pdp:audit|pdp:change) pdp:read$|^pdp:decision pdp:explain$/,
+  'pdp:grantor': /^pdp:capability /,
+  'pdp:requester': /^pdp:permission_request pdp:(read|write)$/,
+  'pdp:approver': /^pdp:permission_request pdp:(read|approve)$/,
   'pdp:context_issuer': /^pdp:context /,
   'pdp:policy_admin':
-    /^pdp:(type|policy|role|rule|entity|assignment|bundle) |^pdp:change pdp:read$|^pdp:decision pdp:explain$/,
+    /^pdp:(type|policy|role|rule|entity|assignment|capability|permission_request|bundle) |^pdp:change pdp:read$|^pdp:decision pdp:explain$/,
   'pdp:admin': /^pdp:(?!tenant )/,
   'pdp:operator': /^pdp:tenant /,
 }
@@ -151,7 +154,9 @@ describe('what belongs to another tenant answers exactly as what does not exist'
   const pathTo = (route: Route, id: string) =>
     `${route.method} ${route.url.replace(':type', 'user').replace(':session', SESSION).replace(/:\w+/g, id)}${route.url === '/v1/entity' ? `?type=user&id=${id}` : ''}`
 
+  const asking = () => ({ actions: ['a'], resources: [{ type: 't' }], duration_seconds: 60, justification: 'j' })
   const VALID: Record<string, (id: string) => object> = {
+    refusePermissionRequest: () => ({ reason: 'r' }),
     putIssuer: (id) => issuerOf(`https://${id}.test`),
     putRule: () => ({ effect: 'allow', subjects: [{ any: true }], actions: ['a'], resources: [{ type: 't' }] }),
   }
@@ -177,6 +182,11 @@ describe('what belongs to another tenant answers exactly as what does not exist'
     else if (url.startsWith('/v1/assignments')) {
       await made('PUT', `/v1/roles/${name}`, {})
       return (await made('POST', '/v1/assignments', { subject, role: name })).id
+    } else if (url.startsWith('/v1/capabilities')) {
+      const more = { actions: ['a'], resources: [{ type: 't' }], expires_at: '2999-01-01T00:00:00Z' }
+      return (await made('POST', '/v1/capabilities', { subject, ...more })).id
+    } else if (url.startsWith('/v1/permission-requests')) {
+      return (await made('POST', '/v1/permission-requests', asking())).id
     } else if (url.startsWith('/v1/audit')) {
       return (await verdict.ask('GET /v1/audit?limit=1')).body.items[0].id
     }

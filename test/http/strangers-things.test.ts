@@ -13,6 +13,8 @@ interface Things {
   readonly name: string
   readonly api_key: string
   readonly assignment: string
+  readonly capability: string
+  readonly request: string
   readonly audit: string
   readonly session: string
   readonly context: string
@@ -31,12 +33,15 @@ beforeAll(async () => {
       ['own', verdict.adminKey],
       ['other', stranger],
     ] as const)
-      things.set(`${method} ${url} ${whose}`, await makeThings(key, url.startsWith('/v1/credentials/')))
+      things.set(
+        `${method} ${url} ${whose}`,
+        await makeThings(key, url.startsWith('/v1/credentials/'), url.endsWith('/withdraw')),
+      )
   }
   things.set('own', await makeThings(verdict.adminKey, true))
   for (const purpose of ['other', 'queried', 'named'])
     things.set(purpose, await makeThings(stranger, purpose === 'other'))
-}, 120_000)
+}, 300_000)
 afterAll(() => verdict.close())
 
 async function adminOf(tenant: string): Promise<string> {
@@ -49,7 +54,7 @@ async function adminOf(tenant: string): Promise<string> {
 let made = 0
 const newName = () => `thing-${++made}-${randomUUID().slice(0, 8)}`
 
-async function makeThings(key: string, withPassword = false): Promise<Things> {
+async function makeThings(key: string, withPassword = false, asksItself = false): Promise<Things> {
   const name = newName()
   const write = async (route: string, body: unknown): Promise<Reply> => {
     const reply = await verdict.ask(route, { key, body })
@@ -72,11 +77,24 @@ async function makeThings(key: string, withPassword = false): Promise<Things> {
   const held = `held-${name}`
   await write(`PUT /v1/roles/${held}`, {})
   const { body: assignment } = await write('POST /v1/assignments', { subject: { type: 'user', id: 'x' }, role: held })
+  const { body: capability } = await write('POST /v1/capabilities', capabilityOf(name))
+  // Where an approval is to succeed, somebody else has to have asked it.
+  const asker = asksItself || key === stranger ? key : await requesterKey()
+  const { body: request } = await verdict.ask('POST /v1/permission-requests', { key: asker, body: ASKED })
   const subject = { type: 'service', id: 'x' }
   const { body: api_key } = await write('POST /v1/api-keys', { name, subject, roles: ['pdp:auditor'] })
   const { body: context } = await write('POST /v1/contexts', { subject })
   const audit = await auditRecord(key)
-  return { name, api_key: api_key.id, assignment: assignment.id, audit, session, context: context.id }
+  return {
+    name,
+    api_key: api_key.id,
+    assignment: assignment.id,
+    capability: capability.id,
+    request: request.id,
+    audit,
+    session,
+    context: context.id,
+  }
 }
 
 async function sessionOf(username: string, key: string): Promise<string> {
@@ -105,6 +123,19 @@ async function auditRecord(key: string): Promise<string> {
 }
 
 const RULE = { effect: 'allow', subjects: [{ any: true }], actions: ['read'], resources: [{ type: '*' }] }
+const ASKED = { actions: ['a'], resources: [{ type: 't' }], duration_seconds: 60, justification: 'j' }
+
+async function requesterKey(): Promise<string> {
+  const body = { name: newName(), subject: { type: 'service', id: newName() }, roles: ['pdp:requester'] }
+  const headers = { 'verdict-tenant': 'default' }
+  return (await verdict.ask('POST /v1/api-keys', { key: verdict.rootKey, body, headers })).body.key
+}
+const capabilityOf = (id: string) => ({
+  subject: { type: 'user', id: `holder-of-${id}` },
+  actions: ['a'],
+  resources: [{ type: 't' }],
+  expires_at: '2999-01-01T00:00:00Z',
+})
 const PASSWORD = { password: 'a horse, a battery and a staple' }
 const issuerOf = (name: string) => ({
   issuer: `https://${name}.test`,
@@ -115,6 +146,8 @@ const ABSENT = (): Things => ({
   name: newName(),
   api_key: randomUUID().replaceAll('-', '').slice(0, 16),
   assignment: randomUUID(),
+  capability: randomUUID(),
+  request: randomUUID(),
   audit: `${Date.now()
     .toString(16)
     .padStart(12, '0')
@@ -135,6 +168,8 @@ const BODIES: Readonly<Record<string, unknown>> = {
   putEntityByQuery: {},
   patchTenant: { name: 'x' },
   rotateApiKey: {},
+  approvePermissionRequest: {},
+  refusePermissionRequest: { reason: 'r' },
   putIssuer: issuerOf('corp'),
   putPassword: PASSWORD,
   deletePassword: {},
@@ -146,6 +181,8 @@ function pathOf({ method, url }: Route, which: Things): string {
   const id = {
     '/v1/api-keys': which.api_key,
     '/v1/assignments': which.assignment,
+    '/v1/capabilities': which.capability,
+    '/v1/permission-requests': which.request,
     '/v1/audit': which.audit,
     '/v1/contexts': which.context,
   }
@@ -221,6 +258,8 @@ describe('a thing of another tenant answers as one that does not exist', () => {
     `GET /v1/entities?type=${name}`,
     ...['policy', 'role', 'resource_type', 'action'].map((member) => `GET /v1/rules?${member}=${name}`),
     ...['subject_type', 'subject_id', 'role'].map((member) => `GET /v1/assignments?${member}=${name}`),
+    ...['subject_type', 'subject_id', 'granted_by_id'].map((member) => `GET /v1/capabilities?${member}=${name}`),
+    ...['subject_type', 'subject_id'].map((member) => `GET /v1/permission-requests?${member}=${name}`),
     ...['actor', 'subject_id', 'resource_id', 'rule', 'action', 'request_id'].flatMap((member) => [
       `GET /v1/audit?from=2020-01-01T00:00:00Z&${member}=${name}`,
       `GET /v1/audit/export?from=2020-01-01T00:00:00Z&${member}=${name}`,
@@ -239,7 +278,7 @@ describe('a thing of another tenant answers as one that does not exist', () => {
     },
   )
 
-  const documents: readonly (readonly [string, string, (name: string) => unknown])[] = [
+  const documents: readonly (readonly [string, string, (name: string, sent: Things) => unknown])[] = [
     ['a role that inherits', 'POST /v1/roles', (name) => ({ name: `r${newName()}`, inherits: [name] })],
     [
       'a role derived',
@@ -249,6 +288,7 @@ describe('a thing of another tenant answers as one that does not exist', () => {
     ['a rule for a role', 'POST /v1/rules', (name) => ({ ...RULE, name: `r${newName()}`, subjects: [{ role: name }] })],
     ['a rule in a policy', 'POST /v1/rules', (name) => ({ ...RULE, name: `r${newName()}`, policy: name })],
     ['an assignment', 'POST /v1/assignments', (name) => ({ subject: { type: 'user', id: 'y' }, role: name })],
+    ['a capability', 'POST /v1/capabilities', (name, { capability }) => ({ ...capabilityOf(name), from: capability })],
     ['a bundle', 'PUT /v1/bundle', (name) => ({ verdict: 1, roles: [{ name: `r${newName()}`, inherits: [name] }] })],
     [
       'a decision',
@@ -289,7 +329,9 @@ describe('a thing of another tenant answers as one that does not exist', () => {
   test.each(documents)('named in a body: %s', async (_title, route, body) => {
     const [other, absent] = [thingsFor('named'), ABSENT()]
     const random = (value: unknown) => JSON.stringify(value).replaceAll(/rthing-[0-9a-f-]+|"decision_id":"[^"]*"/g, '')
-    const answers = [other, absent].map(async (sent) => random(await told(route, { body: body(sent.name) }, sent)))
+    const answers = [other, absent].map(async (sent) =>
+      random(await told(route, { body: body(sent.name, sent) }, sent)),
+    )
     expect(await answers[0]).toBe(await answers[1])
   })
 

@@ -9,6 +9,7 @@ import { putSettings } from '../../store/settings.ts'
 import { types } from '../../store/types.ts'
 import { given } from '../assignments.ts'
 import type { Change } from '../change.ts'
+import { withdrawAround } from '../permission-requests.ts'
 import type { Documents } from './document.ts'
 import type { Plan, SectionPlan } from './plan.ts'
 import { sizedSlices, slices } from './slices.ts'
@@ -113,8 +114,10 @@ async function putAllEntities(change: Change, section: Plan['entities']): Promis
   }
 }
 
-async function removeEntities({ trx, tenant, log }: Change, section: Plan['entities']): Promise<void> {
+async function removeEntities(change: Change, section: Plan['entities']): Promise<void> {
+  const { trx, tenant, log } = change
   for await (const slice of slices(section?.removed ?? [])) {
+    await withdrawAround(change, slice)
     await deleteEntities(trx, tenant, slice)
     for (const before of slice) {
       log({ kind: 'entity', key: { type: before.type, id: before.id }, operation: 'delete', before, after: null })

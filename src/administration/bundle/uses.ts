@@ -16,6 +16,7 @@ import {
   type Use,
   usesOfRoles,
 } from '../../store/bundle.ts'
+import { capabilitiesOfAny, capabilitiesOfTypes } from '../../store/capabilities.ts'
 import { issuersAllowing } from '../../store/issuers.ts'
 import { type Reference, referencesOfRole, referencesOfRule } from '../../store/references.ts'
 import { documentsNaming } from '../../store/types.ts'
@@ -60,6 +61,9 @@ async function usesOfRemovedTypes(change: Change, bundle: ReadBundle, plan: Plan
       const { subject } = assignment
       const isOwn = declared.has(identityOf.assignments(assignment))
       if (!isOwn) users.add(subject.type, `an assignment of ${shownRef(subject)}`)
+    }
+    for (const { target, user } of await capabilitiesOfTypes(trx, tenant, slice, LIMIT)) {
+      users.add(target, `capability ${user}`)
     }
     for (const type of slice) for (const owner of await ownersOfType(change, bundle, type)) users.add(type, owner)
     if (bundle.settings !== null) continue
@@ -155,10 +159,12 @@ async function outsideUsers(
   const roles = sections.roles === undefined ? await ownersNamingAny(trx, tenant, slice, 'role', LIMIT) : []
   const keys = await keysOfAny(trx, tenant, slice, LIMIT)
   const credentials = await credentialsOfAny(trx, tenant, slice, LIMIT)
+  const capabilities = await capabilitiesOfAny(trx, tenant, slice, LIMIT)
   return [
     ...rules.map(({ target, user }) => ({ target, user: `rule ${user}` })),
     ...roles.map(({ target, user }) => ({ target, user: `role ${user}` })),
     ...keys.map(({ target, user }) => ({ target, user: `API key ${user}` })),
+    ...capabilities.map(({ target, user }) => ({ target, user: `capability ${user}` })),
     ...credentials.map(({ target, user }) => ({ target, user: `its ${user}` })),
   ]
 }
