@@ -8,6 +8,7 @@ import { type CredentialAdministration, credentialAdministration } from './admin
 import { type EntityAdministration, entityAdministration } from './administration/entities.ts'
 import { type IssuerAdministration, issuerAdministration } from './administration/issuers.ts'
 import { type PolicyAdministration, policyAdministration } from './administration/policies.ts'
+import { type QuotaAdministration, quotaAdministration } from './administration/quotas.ts'
 import { type RoleAdministration, roleAdministration } from './administration/roles.ts'
 import { type RuleAdministration, ruleAdministration } from './administration/rules.ts'
 import { type SettingsAdministration, settingsAdministration } from './administration/settings.ts'
@@ -30,6 +31,7 @@ export interface Administration {
   readonly policies: PolicyAdministration
   readonly roles: RoleAdministration
   readonly rules: RuleAdministration
+  readonly quotas: QuotaAdministration
   readonly entities: EntityAdministration
   readonly assignments: AssignmentAdministration
   readonly api_keys: ApiKeyAdministration
@@ -48,6 +50,7 @@ export function createAdministration(parts: Parts & CredentialParts): Administra
     policies: policyAdministration(parts, change),
     roles: roleAdministration(parts, change),
     rules: ruleAdministration(parts, change),
+    quotas: quotaAdministration(parts, change),
     entities: entityAdministration(parts, change),
     assignments: assignmentAdministration(parts, change),
     api_keys: apiKeyAdministration(parts, change),

@@ -9,6 +9,7 @@ import { answerOf, type Made } from './pdp/answer.ts'
 import { type Batch, type BatchDecision, type Budgets, decideBatch } from './pdp/batch.ts'
 import { decisionEvent, explainEvent } from './pdp/event.ts'
 import { type ProvenRequest, provenFacts, proveSubject } from './pdp/proof.ts'
+import type { Quotas } from './pdp/quotas.ts'
 import { Budget } from './policy/budget.ts'
 import {
   bareEntity,
@@ -38,6 +39,7 @@ export interface PdpParts {
   readonly clock: () => number
   readonly metrics: Metrics
   readonly redactor: Redactor
+  readonly quotas: Quotas
 }
 
 /** Where records are kept: both resolve once that is so, and fail with `audit_unavailable` if it can't be. */
@@ -102,7 +104,7 @@ function askedOf(permission: PdpPermission) {
 }
 
 export function createPdp(parts: PdpParts): Pdp {
-  const { snapshots, trail, clock, metrics, redactor } = parts
+  const { snapshots, trail, clock, metrics, redactor, quotas } = parts
   const builtIn = builtInPolicy()
 
   function decideBuiltIn(facts: Facts, roles: readonly string[], request: AccessRequest): Decision {
@@ -186,9 +188,15 @@ export function createPdp(parts: PdpParts): Pdp {
       const making = snapshots.withFacts(asking.tenant, request, (tenant, found) =>
         make(tenant, found, proven, freshBudgets()),
       )
-      const made = making instanceof Promise ? await making : making
+      const drawing = quotas.draw(asking.tenant, making instanceof Promise ? await making : making)
+      const made = drawing instanceof Promise ? await drawing : drawing
       const event = decisionEvent(asking, request, made, clock())
-      await keep(trail.record(redactor.event(event, made.settings)), made.settings.audit_mode, asking)
+      try {
+        await keep(trail.record(redactor.event(event, made.settings)), made.settings.audit_mode, asking)
+      } catch (error) {
+        if (!asking.recorded) quotas.giveBack(made)
+        throw error
+      }
       metrics.decided(made.decision.reason)
       return answerOf(event.id, made, request)
     },
@@ -196,10 +204,16 @@ export function createPdp(parts: PdpParts): Pdp {
     async evaluateAll(asking, batch) {
       const waiting = reached(asking.tenant, batch)
       if (waiting !== undefined) await waiting
-      const { answer, records, reasons, mode } = await decideBatch({ ...parts, make }, asking, batch, freshBudgets())
-      await keep(trail.recordAll(asking.tenant, records), mode, asking)
-      for (const reason of reasons) metrics.decided(reason)
-      return answer
+      const given: Made[] = []
+      try {
+        const made = await decideBatch({ ...parts, make, given }, asking, batch, freshBudgets())
+        await keep(trail.recordAll(asking.tenant, made.records), made.mode, asking)
+        for (const reason of made.reasons) metrics.decided(reason)
+        return made.answer
+      } catch (error) {
+        if (!asking.recorded) for (const one of given) quotas.giveBack(one)
+        throw error
+      }
     },
 
     async explain(asking, asked) {
@@ -210,7 +224,8 @@ export function createPdp(parts: PdpParts): Pdp {
         const warnings = warningsOf(tenant, facts, request, new Budget())
         const explanation = explainNow(tenant, facts, request, asking.roles)
         const { revision, index } = tenant
-        return { explanation, decision: explanation.decision, revision, settings: index.settings, warnings, proof }
+        const { decision } = explanation
+        return quotas.foresee<Explained>({ explanation, decision, revision, settings: index.settings, warnings, proof })
       })
       const event = explainEvent(asking, request, made, clock())
       await keep(trail.record(redactor.event(event, made.settings)), made.settings.audit_mode, asking)

@@ -26,6 +26,7 @@ import { databaseUrl } from './serve/database-url.ts'
 import { showFigures } from './serve/figures.ts'
 import { journalRoot, keysFor, type Screen } from './serve/keys.ts'
 import { fillWithPreset } from './serve/preset.ts'
+import { openQuotas } from './serve/quotas.ts'
 import { readinessOf } from './serve/readiness.ts'
 import { openSealing } from './serve/sealing.ts'
 import { mismatchEvent } from './serve/security.ts'
@@ -58,6 +59,7 @@ export interface Service {
 }
 
 const FACT_CONNECTIONS = 4
+const QUOTA_CONNECTIONS = 3
 const DOOR_MS = 3_000
 const READING_CONNECTIONS = 3
 /** What may be asked of the audit at once: counting a day of a busy tenant. */
@@ -152,12 +154,21 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
     }),
     warn: (error, issuer) => logger.warn({ err: error, issuer }, 'the keys of a trusted issuer could not be had'),
   })
+  const { quotas, prune } = openQuotas(
+    openPool('verdict quotas', url, QUOTA_CONNECTIONS, logger, opened).db,
+    deploymentKey,
+    clock,
+  )
+  opened.add('quotas', () => quotas.close())
+  every(SECOND, opened, () => quotas.sweep())
+  every(MINUTE, opened, prune)
   const app = await createServer({ logger, metrics, ...config.edge, isClosing: () => state.isClosing })
   const door = new Door(app)
   const authenticator = await addRoutes(app, {
-    pdp: createPdp({ snapshots, tokens: trustedTokens, trail, clock, metrics, redactor }),
+    pdp: createPdp({ snapshots, tokens: trustedTokens, trail, clock, metrics, redactor, quotas }),
     search: createSearch({ snapshots, trail, clock, redactor }),
     snapshots,
+    quotas,
     administration,
     metrics,
     db: database.db,

@@ -2,6 +2,7 @@ import type { Problem } from '../failure.ts'
 import type { CompiledRule } from '../policy/compiled-rule.ts'
 import { under } from '../policy/judgement.ts'
 import type { Permission, Role, Rule } from '../policy/model.ts'
+import { QUOTAS } from '../policy/quota-index.ts'
 import { VagueCount, type VagueRules, vagueTypes } from '../policy/vague-rules.ts'
 import type { ReadBundle } from './bundle/document.ts'
 import { slices } from './bundle/slices.ts'
@@ -15,7 +16,11 @@ interface Placed {
 
 /** Says where a rule would be one too many of those with vague patterns of ids. One that is off is in nobody's way. */
 export function vagueRule(change: Change, rule: Rule): Promise<Problem[]> {
-  return tooVague(change, ofRule('', rule), (other) => !isPermission(other) && other.name === rule.name)
+  return tooVague(change, ofRule('', rule), (other) => isRule(other) && other.name === rule.name)
+}
+
+export function vagueQuota(change: Change, rule: Rule): Promise<Problem[]> {
+  return tooVague(change, ofRule('', rule), (other) => isQuota(other) && other.name === rule.name)
 }
 
 export function vagueRole(change: Change, role: Role): Promise<Problem[]> {
@@ -37,7 +42,7 @@ export async function vagueInBundle(
   if (vague.length === 0) return []
   const count = new VagueCount()
   if (rules === undefined || roles === undefined) {
-    const isLeft = (rule: CompiledRule) => (isPermission(rule) ? roles : rules) === undefined
+    const isLeft = (rule: CompiledRule) => isQuota(rule) || (isPermission(rule) ? roles : rules) === undefined
     for (const [type, rule] of (await standing()).all()) if (isLeft(rule)) count.note(type, rule)
   }
   return vague.flatMap((one) => added(count, one))
@@ -67,6 +72,14 @@ function isVague({ parts }: Placed): boolean {
 
 function isPermission({ policy }: CompiledRule): boolean {
   return policy.name === 'roles'
+}
+
+function isQuota({ policy }: CompiledRule): boolean {
+  return policy.name === QUOTAS
+}
+
+function isRule(rule: CompiledRule): boolean {
+  return !isPermission(rule) && !isQuota(rule)
 }
 
 function ofRule(pointer: string, rule: Rule): Placed[] {

@@ -13,6 +13,7 @@ import * as explain from './explain.ts'
 import * as issuers from './issuers.ts'
 import * as operations from './operations.ts'
 import * as policies from './policies.ts'
+import * as quotas from './quotas.ts'
 import * as search from './search.ts'
 import * as tenants from './tenants.ts'
 import * as types from './types.ts'
@@ -60,6 +61,12 @@ export const ROUTES: readonly Route[] = [
   policies.getRule,
   policies.putRule,
   policies.deleteRule,
+  quotas.listQuotas,
+  quotas.getQuota,
+  quotas.putQuota,
+  quotas.deleteQuota,
+  quotas.getQuotaUsage,
+  quotas.refundQuota,
   entities.listEntities,
   entities.getEntity,
   entities.putEntity,

@@ -7,7 +7,7 @@ import { actorOf } from '../pdp/event.ts'
 import type { Asking, AuditMode, Pdp } from '../pdp.ts'
 import { ACTING_OPERATOR, type PdpPermission } from '../policy/built-in.ts'
 import type { EntityFacts } from '../policy/entity-graph.ts'
-import type { Decision } from '../policy/model.ts'
+import type { Decision, Properties } from '../policy/model.ts'
 import { callerRoles } from '../snapshot/caller-roles.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { TenantSnapshot } from '../snapshot/tenant-snapshot.ts'
@@ -28,6 +28,8 @@ export interface Call extends Asking {
   readonly decisions_per_second: number | null
   /** Why it was refused, by the guard or by what the caller may not do to this very thing. */
   refusal: Decision | undefined
+  /** What else its record says of it. */
+  about: Properties | undefined
 }
 
 declare module 'fastify' {
@@ -102,7 +104,7 @@ export function readOf(request: FastifyRequest): Read {
   return { tenant, acting: tenant !== caller.tenant, roles }
 }
 
-type Judgement = Omit<Call, keyof Asking> & Pick<Call, 'tenant'>
+type Judgement = Omit<Call, keyof Asking | 'about'> & Pick<Call, 'tenant'>
 
 interface Admission {
   readonly call: Judgement
@@ -131,6 +133,7 @@ function enter(request: FastifyRequest, caller: Caller, { call, isThere }: Admis
     origin: originOf(request),
     began,
     recorded: false,
+    about: undefined,
   }
   if (refusal !== undefined) throw new Failure('forbidden', `the caller may not do this: ${refusal.reason}`)
   if (!isThere) throw new Failure('not_found', 'there is no such tenant')
@@ -240,7 +243,7 @@ function callEvent(request: FastifyRequest, call: Call, now: number, status: num
     subject: caller.subject,
     action: { name: permission.action },
     resource: { type: permission.type, id: Object.values(params).join('/') || '*' },
-    context: { status, ...(Object.keys(query).length > 0 && { query }) },
+    context: { status, ...(Object.keys(query).length > 0 && { query }), ...call.about },
     decision: refusal === undefined,
     reason: refusal === undefined ? ALLOWED.reason : refusal.reason,
     rules: refusal === undefined ? call.rules : refusal.rules,

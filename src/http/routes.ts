@@ -5,6 +5,7 @@ import type { KeyUse } from '../authn/key-use.ts'
 import type { LogIn } from '../authn/login.ts'
 import type { SessionStore } from '../authn/session.ts'
 import type { SigningKeys } from '../authn/signing-key.ts'
+import type { Quotas } from '../pdp/quotas.ts'
 import type { Search } from '../pdp/search.ts'
 import type { Pdp } from '../pdp.ts'
 import type { RevokedTokens } from '../snapshot/revoked-tokens.ts'
@@ -30,6 +31,7 @@ import { guard } from './guard.ts'
 import { issuerRoutes } from './issuers.ts'
 import { type OperationsParts, operationsRoutes } from './operations.ts'
 import { policyRoutes } from './policies.ts'
+import { quotaRoutes } from './quotas.ts'
 import { roleRoutes } from './roles.ts'
 import { ruleRoutes } from './rules.ts'
 import type { App } from './server.ts'
@@ -41,6 +43,7 @@ import { typeRoutes } from './types.ts'
 export interface RouteParts extends OperationsParts {
   readonly pdp: Pdp
   readonly search: Search
+  readonly quotas: Quotas
   readonly snapshots: Snapshots
   readonly administration: Administration
   readonly db: TenantDatabase
@@ -85,6 +88,7 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     policyRoutes(guarded, administration)
     roleRoutes(guarded, administration)
     ruleRoutes(guarded, administration)
+    quotaRoutes(guarded, parts)
     entityRoutes(guarded, administration)
     assignmentRoutes(guarded, administration)
     changeRoutes(guarded, administration)

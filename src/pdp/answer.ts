@@ -2,6 +2,7 @@ import type { DecisionAnswer } from '../contract/authorize.ts'
 import type { Problem } from '../failure.ts'
 import type { AccessRequest, Decision, Settings } from '../policy/model.ts'
 import type { Proof } from './proof.ts'
+import type { RecordedUse, Taken } from './quotas/takings.ts'
 
 /** What a decision was made of, taken from memory in one turn. */
 export interface Made {
@@ -11,11 +12,15 @@ export interface Made {
   readonly warnings: readonly Problem[]
   /** undefined: the request named its subject. */
   readonly proof: Proof | undefined
+  /** Units that were taken for it. */
+  readonly taken?: readonly Taken[]
+  /** Its quotas as its record has them, where units were taken. */
+  readonly recorded?: readonly RecordedUse[]
 }
 
 export function answerOf(id: string, made: Made, { subject }: AccessRequest): DecisionAnswer {
   const { decision: found, revision, settings, warnings, proof } = made
-  const { decision, reason, rules, obligations } = found
+  const { decision, reason, rules, obligations, quotas } = found
   return {
     decision,
     context: {
@@ -24,6 +29,7 @@ export function answerOf(id: string, made: Made, { subject }: AccessRequest): De
       ...(settings.rules_in_answers && { rules: [...rules] }),
       obligations: [...obligations],
       revision,
+      ...(quotas !== undefined && { quotas: [...quotas] }),
       ...(proof !== undefined && { subject: { type: subject.type, id: subject.id } }),
       ...(warnings.length > 0 && { warnings: [...warnings] }),
     },

@@ -20,7 +20,7 @@ export type BuiltInRole = (typeof BUILT_IN_ROLES)[number]
 /** What an operator holds in a tenant that it acts in by `Verdict-Tenant`. Nobody can be given it. */
 export const ACTING_OPERATOR = 'pdp:acting_operator'
 
-export type PdpAction = 'pdp:decide' | 'pdp:explain' | 'pdp:read' | 'pdp:write'
+export type PdpAction = 'pdp:decide' | 'pdp:explain' | 'pdp:refund' | 'pdp:read' | 'pdp:write'
 
 export type PdpType =
   | 'pdp:decision'
@@ -30,6 +30,7 @@ export type PdpType =
   | 'pdp:policy'
   | 'pdp:role'
   | 'pdp:rule'
+  | 'pdp:quota'
   | 'pdp:entity'
   | 'pdp:assignment'
   | 'pdp:bundle'
@@ -51,7 +52,7 @@ type Grants = Readonly<Partial<Record<PdpType, readonly PdpAction[]>>>
 const READ = ['pdp:read'] as const
 const READ_WRITE = ['pdp:read', 'pdp:write'] as const
 
-const decider: Grants = { 'pdp:decision': ['pdp:decide'] }
+const decider: Grants = { 'pdp:decision': ['pdp:decide'], 'pdp:quota': ['pdp:refund'] }
 const entityWriter: Grants = { 'pdp:entity': READ_WRITE }
 const auditor: Grants = { 'pdp:audit': READ, 'pdp:change': READ, 'pdp:decision': ['pdp:explain'] }
 const policyAdmin: Grants = {
@@ -59,6 +60,7 @@ const policyAdmin: Grants = {
   'pdp:policy': READ_WRITE,
   'pdp:role': READ_WRITE,
   'pdp:rule': READ_WRITE,
+  'pdp:quota': READ_WRITE,
   'pdp:entity': READ_WRITE,
   'pdp:assignment': READ_WRITE,
   'pdp:bundle': READ_WRITE,
@@ -69,6 +71,7 @@ const admin: Grants = {
   ...policyAdmin,
   ...auditor,
   'pdp:decision': ['pdp:decide', 'pdp:explain'],
+  'pdp:quota': [...READ_WRITE, 'pdp:refund'],
   'pdp:settings': READ_WRITE,
   'pdp:api_key': READ_WRITE,
   'pdp:issuer': READ_WRITE,

@@ -1,5 +1,6 @@
 import type { Issuer } from './issuer.ts'
 import type { Assignment, Entity, EntityType, Policy, Role, Rule, Settings } from './model.ts'
+import type { Quota } from './quota.ts'
 
 /**
  * One row of a tenant's change log: what a write did to one thing. `before` and `after` hold the whole thing (null:
@@ -11,6 +12,7 @@ export type PolicyChange =
   | Changed<'policy', { name: string }, Policy>
   | Changed<'role', { name: string }, Role>
   | Changed<'rule', { name: string }, Rule>
+  | Changed<'quota', { name: string }, Quota>
   | Changed<'entity', { type: string; id: string }, Entity>
   | Changed<'assignment', { id: string }, GivenAssignment>
   | Changed<'api_key', { id: string }, ApiKeyFacts>

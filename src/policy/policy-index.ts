@@ -8,8 +8,18 @@ import { KeyTable } from './key-table.ts'
 import { DEFAULT_SETTINGS, type EntityType, type Policy, type Role, type Rule, type Settings } from './model.ts'
 import { type PropertyCheck, propertyCheck } from './property-check.ts'
 import { type Fault, Quarantine, type Quarantined } from './quarantine.ts'
+import type { Quota } from './quota.ts'
+import { QuotaIndex } from './quota-index.ts'
 import { RuleIndex } from './rule-index.ts'
-import { soundPermission, soundPolicy, soundRole, soundRule, soundSettings, soundType } from './soundness.ts'
+import {
+  soundPermission,
+  soundPolicy,
+  soundQuota,
+  soundRole,
+  soundRule,
+  soundSettings,
+  soundType,
+} from './soundness.ts'
 import { VagueRules } from './vague-rules.ts'
 import { byText } from './wide-map.ts'
 
@@ -41,11 +51,13 @@ export class PolicyIndex {
   readonly vague = new VagueRules()
   readonly rules: RuleIndex
   readonly holdings: Holdings
+  readonly quotas: QuotaIndex
 
   /** `makeRules` is for tests, which show that they would find a broken index. */
   constructor(makeRules = (any: Key): RuleIndex => new RuleIndex(any)) {
     this.rules = makeRules(this.shared.any)
     this.holdings = new Holdings(this.shared.roles, this.shared.news, this.rules.hung)
+    this.quotas = new QuotaIndex(this.shared, this.rules, this.vague)
   }
 
   get settings(): Required<Settings> {
@@ -110,7 +122,7 @@ export class PolicyIndex {
   }
 
   /**
-   * Takes what a change says of settings, types, policies, roles and rules; other kinds are none of its business. Throws
+   * Takes what a change says of settings, types, policies, roles, rules and quotas; other kinds are none of its business. Throws
    * nothing, whatever stands in it.
    */
   apply(change: PolicyChange): void {
@@ -119,6 +131,7 @@ export class PolicyIndex {
     else if (change.kind === 'policy') this.#putPolicy(change.key.name, change.after)
     else if (change.kind === 'role') this.#putRole(change.key.name, change.after)
     else if (change.kind === 'rule') this.#putRule(change.key.name, change.after)
+    else if (change.kind === 'quota') this.#putQuota(change.key.name, change.after)
   }
 
   #putSettings(stored: Settings | null): void {
@@ -214,6 +227,12 @@ export class PolicyIndex {
     if (made === undefined) return
     this.#rules.add(made)
     if (made.quarantined) this.quarantine.set('rule', name, faultOfCompiled(made, sound?.fault))
+  }
+
+  #putQuota(name: string, stored: Quota | null): void {
+    const sound = stored === null ? undefined : soundQuota(name, stored)
+    this.quotas.put(name, sound?.document.enabled === false ? undefined : sound)
+    this.quarantine.set('quota', name, sound?.fault)
   }
 
   #makeRule({ document: rule, fault }: ReturnType<typeof soundRule>): CompiledRule {

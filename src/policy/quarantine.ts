@@ -1,4 +1,4 @@
-export type Quarantined = 'settings' | 'type' | 'policy' | 'role' | 'rule' | 'issuer'
+export type Quarantined = 'settings' | 'type' | 'policy' | 'role' | 'rule' | 'issuer' | 'quota'
 
 /** A document that is not what it should be. */
 export interface Fault {

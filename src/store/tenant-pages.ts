@@ -21,9 +21,10 @@ const TABLES = [
   { table: 'policies', kind: 'policy' },
   { table: 'roles', kind: 'role' },
   { table: 'rules', kind: 'rule' },
+  { table: 'quotas', kind: 'quota' },
 ] as const
 
-/** Settings, types, policies, roles and rules. */
+/** Settings, types, policies, roles, rules and quotas. */
 export async function* readPolicy(
   db: Kysely<Database>,
   tenant: string,

@@ -1,0 +1,46 @@
+import type { AccessRequest, Decision, Obligation } from './model.ts'
+import type { CompiledQuota } from './quota-index.ts'
+import { type Draw, type QuotaUse, staticUse, uncounted, unitsOf } from './quota-use.ts'
+
+/**
+ * A decision that was allowed, with the quotas that it is about. Static limits come first: what is beyond one is denied,
+ * and takes nothing. What counters have is not known here: what is to be taken of them is told. `refused` is what a deny
+ * carries. `rules` stay those that allowed it: they say what was asked for, the quotas why it was not given.
+ */
+export function withinQuotas(
+  decision: Decision,
+  quotas: readonly CompiledQuota[],
+  request: AccessRequest,
+  refused: () => readonly Obligation[],
+): Decision {
+  if (quotas.length === 0) return decision
+  const uses: QuotaUse[] = []
+  const draws: Draw[] = []
+  let isBeyond = false
+  for (const quota of quotas) {
+    const use = useOf(quota, request, draws)
+    if (use.exceeded === true) isBeyond = true
+    uses.push(use)
+  }
+  const { rules, obligations } = decision
+  if (isBeyond) return { decision: false, reason: 'quota_exceeded', rules, obligations: refused(), quotas: uses }
+  const { reason } = decision
+  if (draws.length === 0) return { decision: true, reason, rules, obligations, quotas: uses }
+  return { decision: true, reason, rules, obligations, quotas: uses, taking: { draws, refused: refused() } }
+}
+
+function useOf(quota: CompiledQuota, request: AccessRequest, draws: Draw[]): QuotaUse {
+  if (quota.window_seconds === undefined || quota.broken) return staticUse(quota, request)
+  const units = unitsOf(quota, request)
+  const { type, id } = countedFor(quota, request)
+  if (!Number.isNaN(units)) draws.push({ quota, type, id, units })
+  return uncounted(quota, units)
+}
+
+const TENANT = { type: '', id: '' }
+
+/** Whose units are counted: the very one that asks or is asked about, never a group that it is in. */
+function countedFor({ per }: CompiledQuota, { subject, resource }: AccessRequest): { type: string; id: string } {
+  if (per === 'tenant') return TENANT
+  return per === 'subject' ? subject : resource
+}
