@@ -13,6 +13,8 @@ export interface Replicas {
   readonly one: string
   readonly other: string
   readonly adminKey: string
+  /** As a kernel does it that is out of memory. */
+  readonly killOther: () => Promise<unknown>
 }
 
 /** A Postgres and two services of their own for as long as `work` lasts. */
@@ -45,7 +47,11 @@ export async function withReplicas<T>(
     }
     const one = await start('one')
     const other = await start('other')
-    return await work({ one: one.url, other: other.url, adminKey })
+    const killOther = () => {
+      other.child.kill('SIGKILL')
+      return other.ended
+    }
+    return await work({ one: one.url, other: other.url, adminKey, killOther })
   } finally {
     for (const close of open.reverse()) await close()
   }

@@ -15,6 +15,8 @@ interface Things {
   readonly assignment: string
   readonly audit: string
   readonly session: string
+  /** One that took of the quota. */
+  readonly decision: string
 }
 
 let verdict: TestService
@@ -60,6 +62,7 @@ async function makeThings(key: string, withPassword = false): Promise<Things> {
   await write(`PUT /v1/roles/${name}`, {})
   await write(`PUT /v1/rules/${name}`, RULE)
   await write(`PUT /v1/entities/user/${name}`, {})
+  await write(`PUT /v1/quotas/${name}`, quotaOf(name))
   await write(`PUT /v1/issuers/${name}`, issuerOf(name))
   // Hashing a password takes its time.
   let session: string = randomUUID()
@@ -74,7 +77,21 @@ async function makeThings(key: string, withPassword = false): Promise<Things> {
   const subject = { type: 'service', id: 'x' }
   const { body: api_key } = await write('POST /v1/api-keys', { name, subject, roles: ['pdp:auditor'] })
   const audit = await auditRecord(key)
-  return { name, api_key: api_key.id, assignment: assignment.id, audit, session }
+  return {
+    name,
+    api_key: api_key.id,
+    assignment: assignment.id,
+    audit,
+    session,
+    decision: await decisionAbout(name, key),
+  }
+}
+
+async function decisionAbout(type: string, key: string): Promise<string> {
+  const body = { subject: { type: 'user', id: 'x' }, action: { name: 'read' }, resource: { type, id: '1' } }
+  const { decision, context } = (await verdict.ask('POST /v1/authorize', { key, body })).body
+  expect(decision).toBe(true)
+  return context.decision_id
 }
 
 async function sessionOf(username: string, key: string): Promise<string> {
@@ -103,6 +120,14 @@ async function auditRecord(key: string): Promise<string> {
 }
 
 const RULE = { effect: 'allow', subjects: [{ any: true }], actions: ['read'], resources: [{ type: '*' }] }
+const quotaOf = (type: string) => ({
+  subjects: [{ any: true }],
+  actions: ['read'],
+  resources: [{ type }],
+  per: 'tenant',
+  limit: 10,
+  window_seconds: 86_400,
+})
 const PASSWORD = { password: 'a horse, a battery and a staple' }
 const issuerOf = (name: string) => ({
   issuer: `https://${name}.test`,
@@ -118,6 +143,7 @@ const ABSENT = (): Things => ({
     .padStart(12, '0')
     .replace(/(.{8})/, '$1-')}-7000-8000-${randomUUID().slice(24)}`,
   session: randomUUID(),
+  decision: '01890000-0000-7000-8000-000000000000',
 })
 
 /** Tenants are the operators' own things: who is none is refused whatever it names. */
@@ -128,6 +154,8 @@ const BODIES: Readonly<Record<string, unknown>> = {
   putPolicy: {},
   putRole: {},
   putRule: RULE,
+  putQuota: quotaOf('t'),
+  refundQuota: ({ decision }: Things) => ({ decision_id: decision }),
   putEntity: {},
   putEntityByQuery: {},
   patchTenant: { name: 'x' },
@@ -193,17 +221,29 @@ describe('a thing of another tenant answers as one that does not exist', () => {
 
   test.each(naming.map((route) => [`${route.method} ${route.url}`, route] as const))('%s', async (_title, route) => {
     const body = BODIES[route.schema.operationId]
-    const ask = body === undefined ? {} : { body }
+    const askOf = (sent: Things) => {
+      if (body === undefined) return {}
+      return { body: typeof body === 'function' ? body(sent) : body }
+    }
     const [own, other, absent] = (['own', 'other', 'absent'] as const).map((whose) => which(route, whose))
     if (own === undefined || other === undefined || absent === undefined) throw new Error('there are three')
-    const first = await verdict.ask(pathOf(route, own), ask)
+    const first = await verdict.ask(pathOf(route, own), askOf(own))
     expect(first.status).toBe(route.url.startsWith('/v1/tenants') ? 403 : first.status < 300 ? first.status : 200)
-    expect(await told(pathOf(route, other), ask, other)).toEqual(await told(pathOf(route, absent), ask, absent))
+    expect(await told(pathOf(route, other), askOf(other), other)).toEqual(
+      await told(pathOf(route, absent), askOf(absent), absent),
+    )
   })
 
   test('and what the other tenant has is still there', async () => {
     const { name, api_key } = thingsFor('other')
-    for (const path of [`types/${name}`, `policies/${name}`, `roles/${name}`, `rules/${name}`, `entities/user/${name}`])
+    for (const path of [
+      `types/${name}`,
+      `policies/${name}`,
+      `roles/${name}`,
+      `rules/${name}`,
+      `quotas/${name}`,
+      `entities/user/${name}`,
+    ])
       expect((await verdict.ask(`GET /v1/${path}`, { key: stranger })).status).toBe(200)
     const { body } = await verdict.ask('GET /v1/api-keys?limit=1000', { key: stranger })
     expect(body.items.map(({ id }: { id: string }) => id)).toContain(api_key)
