@@ -1,11 +1,12 @@
 import { Failure } from '../failure.ts'
+import type { Decision } from '../policy/model.ts'
 import { within } from '../snapshot/deadline.ts'
 import type { Unused } from '../store/quota-counters.ts'
 import type { Made } from './answer.ts'
 import type { Counter } from './quotas/counter.ts'
 import { Counters } from './quotas/counters.ts'
 import { Reservations, type Reserve } from './quotas/reservations.ts'
-import { drawn, recordedUses, refusedBy, type Taken, takeAll, type Wanted } from './quotas/takings.ts'
+import { drawn, type RecordedUse, recordedUses, refusedBy, type Taken, takeAll, type Wanted } from './quotas/takings.ts'
 
 /** What quotas need of the database. */
 export interface QuotaStore {
@@ -81,6 +82,11 @@ export class Quotas {
     for (const { counter, units, start } of taken) counter.putBack(units, start)
   }
 
+  /** How many counters this process knows. */
+  get size(): number {
+    return this.#counters.size
+  }
+
   /** The name of a counter's row. */
   idOf: Counters['idOf'] = (...named) => this.#counters.idOf(...named)
 
@@ -135,13 +141,13 @@ export class Quotas {
     const taken = takeAll(wanted, now)
     if (taken !== undefined) return this.#taken(made, wanted, taken)
     const isShort = ({ counter, units }: Wanted) => counter.block < units && counter.isShort(units, now)
-    return wanted.some(isShort) ? { ...made, decision: refusedBy(made.decision, wanted, isShort) } : undefined
+    return wanted.some(isShort) ? decidedAs(made, refusedBy(made.decision, wanted, isShort)) : undefined
   }
 
   #taken(made: Made, wanted: readonly Wanted[], taken: readonly Taken[]): Made {
     for (const { counter } of wanted) if (counter.isLow) this.#reservations.ask(counter).catch(() => {})
     const decision = drawn(made.decision, wanted)
-    return { ...made, decision, taken, recorded: recordedUses(decision.quotas ?? [], taken) }
+    return decidedAs(made, decision, taken, recordedUses(decision.quotas ?? [], taken))
   }
 
   async #waitFor(made: Made, wanted: readonly Wanted[]): Promise<Made> {
@@ -178,6 +184,13 @@ export class Quotas {
     }
     await Promise.all([...byTenant].map(([tenant, unused]) => this.#store.handBack(tenant, unused)))
   }
+}
+
+// Written out: each decision that draws makes one, and a spread costs more than all the rest.
+function decidedAs(made: Made, decision: Decision, taken?: readonly Taken[], recorded?: readonly RecordedUse[]): Made {
+  const { revision, settings, warnings, proof } = made
+  if (taken === undefined || recorded === undefined) return { decision, revision, settings, warnings, proof }
+  return { decision, revision, settings, warnings, proof, taken, recorded }
 }
 
 function untold(cause?: unknown): Failure {

@@ -48,6 +48,11 @@ export class QuotaIndex {
     return this.#byName.size === 0
   }
 
+  /** Undefined: there is none of this name, or it is off. */
+  named(name: string): CompiledQuota | undefined {
+    return this.#byName.get(name)
+  }
+
   /** Undefined: there is none of this name any more, or it is off. */
   put(name: string, sound: SoundQuota | undefined): void {
     const old = this.#byName.get(name)

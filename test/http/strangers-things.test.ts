@@ -32,11 +32,14 @@ beforeAll(async () => {
       ['own', verdict.adminKey],
       ['other', stranger],
     ] as const)
-      things.set(`${method} ${url} ${whose}`, await makeThings(key, url.startsWith('/v1/credentials/')))
+      things.set(
+        `${method} ${url} ${whose}`,
+        await makeThings(key, url.startsWith('/v1/credentials/'), url.startsWith('/v1/quotas/')),
+      )
   }
-  things.set('own', await makeThings(verdict.adminKey, true))
+  things.set('own', await makeThings(verdict.adminKey, true, true))
   for (const purpose of ['other', 'queried', 'named'])
-    things.set(purpose, await makeThings(stranger, purpose === 'other'))
+    things.set(purpose, await makeThings(stranger, purpose === 'other', purpose === 'other'))
 }, 120_000)
 afterAll(() => verdict.close())
 
@@ -50,7 +53,7 @@ async function adminOf(tenant: string): Promise<string> {
 let made = 0
 const newName = () => `thing-${++made}-${randomUUID().slice(0, 8)}`
 
-async function makeThings(key: string, withPassword = false): Promise<Things> {
+async function makeThings(key: string, withPassword = false, withQuota = false): Promise<Things> {
   const name = newName()
   const write = async (route: string, body: unknown): Promise<Reply> => {
     const reply = await verdict.ask(route, { key, body })
@@ -62,7 +65,7 @@ async function makeThings(key: string, withPassword = false): Promise<Things> {
   await write(`PUT /v1/roles/${name}`, {})
   await write(`PUT /v1/rules/${name}`, RULE)
   await write(`PUT /v1/entities/user/${name}`, {})
-  await write(`PUT /v1/quotas/${name}`, quotaOf(name))
+  if (withQuota) await write(`PUT /v1/quotas/${name}`, quotaOf(`of-${name}`))
   await write(`PUT /v1/issuers/${name}`, issuerOf(name))
   // Hashing a password takes its time.
   let session: string = randomUUID()
@@ -77,13 +80,14 @@ async function makeThings(key: string, withPassword = false): Promise<Things> {
   const subject = { type: 'service', id: 'x' }
   const { body: api_key } = await write('POST /v1/api-keys', { name, subject, roles: ['pdp:auditor'] })
   const audit = await auditRecord(key)
+  const decision = withQuota ? await decisionAbout(`of-${name}`, key) : randomUUID()
   return {
     name,
     api_key: api_key.id,
     assignment: assignment.id,
     audit,
     session,
-    decision: await decisionAbout(name, key),
+    decision,
   }
 }
 
