@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import type { Made } from '../../src/pdp/answer.ts'
 import { Quotas } from '../../src/pdp/quotas.ts'
 import { DEFAULT_SETTINGS } from '../../src/policy/model.ts'
@@ -75,7 +75,10 @@ function made(quota: CompiledQuota, units = 1, id = 'ann'): Made {
   }
 }
 
-const clock = { now: Date.UTC(2030, 0, 1) }
+const clock = { now: 0 }
+beforeEach(() => {
+  clock.now = Date.UTC(2030, 0, 1)
+})
 const masterKey = Buffer.alloc(32, 7)
 const replica = (table: Table) => new Quotas({ store: table, masterKey, clock: () => clock.now })
 
