@@ -28,14 +28,11 @@ beforeAll(async () => {
   stranger = await adminOf('acme')
   // For each write a set of things of its own.
   for (const { method, url } of naming.filter(({ method }) => method !== 'GET')) {
-    for (const [whose, key] of [
-      ['own', verdict.adminKey],
-      ['other', stranger],
-    ] as const)
-      things.set(
-        `${method} ${url} ${whose}`,
-        await makeThings(key, url.startsWith('/v1/credentials/'), url.startsWith('/v1/quotas/')),
-      )
+    const make = async (whose: Whose, key: string) => {
+      const made = await makeThings(key, url.startsWith('/v1/credentials/'), url.startsWith('/v1/quotas/'))
+      things.set(`${method} ${url} ${whose}`, made)
+    }
+    await Promise.all([make('own', verdict.adminKey), make('other', stranger)])
   }
   things.set('own', await makeThings(verdict.adminKey, true, true))
   for (const purpose of ['other', 'queried', 'named'])
