@@ -179,6 +179,30 @@ describe('a block', () => {
     expect([...table.rows.values()]).toEqual([3, 2])
   })
 
+  test('of another window is nothing that could be given back to this one', async () => {
+    const table = new Table()
+    const quotas = replica(table)
+    const quota = compiled({ limit: 3 })
+    const before = await quotas.draw('acme', made(quota))
+    clock.now = windowAt(clock.now, HOUR).end
+    const first = await quotas.draw('acme', made(quota))
+    quotas.giveBack(before)
+    expect(first.decision.quotas?.[0]?.remaining).toBe(2)
+    expect((await quotas.draw('acme', made(quota))).decision.quotas?.[0]?.remaining).toBe(1)
+  })
+
+  test('that is on its way when its window ends is not good for the next one', async () => {
+    const table = new Table()
+    const quotas = replica(table)
+    const quota = compiled({ limit: 3 })
+    const late = quotas.draw('acme', made(quota))
+    await new Promise((resolve) => setImmediate(resolve))
+    clock.now = windowAt(clock.now, HOUR).end
+    const all = await Promise.all([late, ...Array.from({ length: 4 }, () => quotas.draw('acme', made(quota)))])
+    expect(all.filter(({ decision }) => decision.decision).length).toBe(3)
+    expect([...table.rows.values()].every((units) => units <= 3)).toBe(true)
+  })
+
   test('is not good for the quota as it is after a change, and goes back', async () => {
     const table = new Table()
     const quotas = replica(table)
