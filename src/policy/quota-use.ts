@@ -51,8 +51,8 @@ export function staticUse({ name, limit, requested, broken }: CompiledQuota, req
   const amount = requested === undefined ? undefined : requestedOf(request, requested)
   const isWithin = !broken && (amount === undefined || amount <= limit)
   const remaining = broken ? 0 : Math.max(0, limit - (Number.isNaN(amount) ? limit : (amount ?? 0)))
-  const use = { name, limit, remaining, reset_at: null }
-  return isWithin ? use : { ...use, exceeded: true }
+  if (isWithin) return { name, limit, remaining, reset_at: null }
+  return { name, limit, remaining, reset_at: null, exceeded: true }
 }
 
 /** What a decision takes from a counter; NaN: it can't be read. */
@@ -63,6 +63,6 @@ export function unitsOf({ cost }: CompiledQuota, request: AccessRequest): number
 
 /** How a counter stands before anybody has looked. */
 export function uncounted({ name, limit }: CompiledQuota, units: number): QuotaUse {
-  const use = { name, limit, remaining: null, reset_at: null }
-  return Number.isNaN(units) ? { ...use, exceeded: true } : { ...use, units }
+  if (Number.isNaN(units)) return { name, limit, remaining: null, reset_at: null, exceeded: true }
+  return { name, limit, remaining: null, reset_at: null, units }
 }

@@ -137,7 +137,7 @@ export async function pruneCounters(db: Kysely<Database>, tenant: string): Promi
       delete from quota_refunds where ctid = any(array(
         select ctid from quota_refunds
         where tenant_id = ${tenant} and expires_at < now() - make_interval(secs => ${LATE_S})
-        order by expires_at limit ${AT_A_TIME} for update skip locked)) returning 1
+        order by expires_at limit ${AT_A_TIME})) returning 1
     )
     select (select count(*) from counters) + (select count(*) from refunds) as pruned`.execute(db)
   return rows[0]?.pruned ?? 0

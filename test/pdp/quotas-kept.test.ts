@@ -54,7 +54,11 @@ beforeEach(() => {
   quotas = new Quotas({ store: { reserve, handBack: async () => {} }, masterKey: Buffer.alloc(32), clock })
   pdp = createPdp({
     snapshots: over(database),
-    tokens: new TrustedTokens({ parseJson: JSON.parse, fetchJson: nobody, warn: () => {} }),
+    tokens: new TrustedTokens({
+      parseJson: (bytes) => JSON.parse(bytes.toString()),
+      fetchJson: nobody,
+      warn: () => {},
+    }),
     trail,
     clock,
     metrics: new Metrics(),

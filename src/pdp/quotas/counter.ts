@@ -18,13 +18,14 @@ export class Counter {
   readonly quota: CompiledQuota
   /** A keyed hash of whom it counts, in hex: the name of its row. */
   readonly id: string
+  /** Of its windows. */
+  readonly seconds: number
   /** When it was last drawn from, in ms since the epoch. */
   usedAt = 0
   /** Units that decisions are waiting for. */
   waiting = 0
   /** A reservation is asked for, or under way. */
   isAsking = false
-  readonly #seconds: number
   #window: Window
   #reset_at: string
   #block = 0
@@ -41,14 +42,14 @@ export class Counter {
     this.tenant = tenant
     this.quota = quota
     this.id = id
-    this.#seconds = seconds
+    this.seconds = seconds
     this.#window = windowAt(now, seconds)
     this.#reset_at = new Date(this.#window.end).toISOString()
     this.#askedAt = now
   }
 
   get row(): CounterWindow {
-    return { quota: this.quota.name, counter: this.id, window_seconds: this.#seconds, start: this.#window.start }
+    return { quota: this.quota.name, counter: this.id, window_seconds: this.seconds, start: this.#window.start }
   }
 
   get start(): number {
@@ -75,7 +76,7 @@ export class Counter {
    */
   turnTo(now: number): void {
     if (now < this.#window.end) return
-    this.#window = windowAt(now, this.#seconds)
+    this.#window = windowAt(now, this.seconds)
     this.#reset_at = new Date(this.#window.end).toISOString()
     this.#block = 0
     this.#granted = 0
