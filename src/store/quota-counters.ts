@@ -121,8 +121,8 @@ export async function refund(
   return rows[0]?.refunds === 1
 }
 
-// A replica whose clock is behind may still be in a window that is over elsewhere.
-const LATE_S = 60
+// A replica whose clock is behind may still be in a window that is over elsewhere: it must find what was counted.
+const LATE_S = 300
 const AT_A_TIME = 5_000
 
 /** Deletes what belongs to windows that are over. @returns how many rows: as many again may be left. */
