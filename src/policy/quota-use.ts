@@ -14,7 +14,8 @@ export const QuotaUse = Type.Object({
     description: 'When the window ends and all is there again; null for a static limit.',
   }),
   units: Type.Optional(Type.Integer({ description: 'Of a counter: what the decision takes. Taken only by an allow.' })),
-  exceeded: Type.Optional(Type.Literal(true, { description: 'It is why the decision is `quota_exceeded`.' })),
+  /** Of those that a `quota_exceeded` is for. */
+  exceeded: Type.Optional(Type.Literal(true)),
 })
 export type QuotaUse = Readonly<Static<typeof QuotaUse>>
 
