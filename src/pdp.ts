@@ -1,13 +1,16 @@
 import type { AuditEvent, Origin } from './audit/event.ts'
 import type { Redactor } from './audit/redactor.ts'
 import type { Caller } from './authn/caller.ts'
+import type { ContextTokens } from './authn/context/tokens.ts'
 import type { TrustedTokens } from './authn/issuer/trusted-tokens.ts'
 import type { DecisionAnswer, DecisionRequest } from './contract/authorize.ts'
 import type { ExplainAnswer } from './contract/explain.ts'
 import { Failure, type Problem } from './failure.ts'
 import { answerOf, type Made } from './pdp/answer.ts'
 import { type Batch, type BatchDecision, type Budgets, decideBatch } from './pdp/batch.ts'
+import { decidePresented, type Presented } from './pdp/context.ts'
 import { decisionEvent, explainEvent } from './pdp/event.ts'
+import { reached } from './pdp/freshness.ts'
 import { type ProvenRequest, provenFacts, proveSubject } from './pdp/proof.ts'
 import type { Quotas } from './pdp/quotas.ts'
 import { Budget } from './policy/budget.ts'
@@ -20,6 +23,7 @@ import {
   type PdpPermission,
 } from './policy/built-in.ts'
 import { CLEAR, type Show } from './policy/condition-trace.ts'
+import type { View } from './policy/context/lowered.ts'
 import { decide } from './policy/decide.ts'
 import type { EntityFacts, Facts } from './policy/entity-graph.ts'
 import { type Explanation, explain, NO_TRACE } from './policy/explain.ts'
@@ -34,6 +38,8 @@ export interface PdpParts {
   readonly snapshots: Snapshots
   /** Of subjects that a request does not name. */
   readonly tokens: TrustedTokens
+  /** Security contexts that stand in the place of a subject. */
+  readonly contexts: ContextTokens
   readonly trail: Trail
   /** ms since the epoch. */
   readonly clock: () => number
@@ -59,6 +65,8 @@ export interface Asking {
   readonly origin: Origin
   /** When the call began, as `performance.now()` counts. */
   readonly began: number
+  /** What the decision must at least be made at, by the call's header. */
+  readonly min_revision?: number | undefined
   /** Whether its record is kept already: a call leaves one. */
   recorded: boolean
 }
@@ -117,13 +125,23 @@ export function createPdp(parts: PdpParts): Pdp {
     return decide(tenant.index, facts, request, clock(), budget)
   }
 
-  function make(tenant: TenantSnapshot, found: Facts, { request, proof }: ProvenRequest, budgets: Budgets): Made {
+  /** The same of a request whose subject came as a security context. */
+  function settle(tenant: TenantSnapshot, facts: Facts, request: AccessRequest, presented: Presented, budget: Budget) {
+    const bare = (of: View) => decideNow(tenant, of.facts, of.request, budget)
+    return decidePresented(parts.contexts, tenant, { facts, request }, presented, bare, clock(), budget)
+  }
+
+  function make(tenant: TenantSnapshot, found: Facts, proven: ProvenRequest, budgets: Budgets): Made {
+    const { request, proof, presented } = proven
     const facts = proof === undefined ? found : provenFacts(tenant.issuers, found, proof, clock())
     const warnings = warningsOf(tenant, facts, request, budgets.properties)
     const began = performance.now()
-    const decision = decideNow(tenant, facts, request, budgets.conditions)
+    const decision =
+      presented === undefined
+        ? decideNow(tenant, facts, request, budgets.conditions)
+        : settle(tenant, facts, request, presented, budgets.conditions).decision
     metrics.decideSeconds((performance.now() - began) / 1000)
-    return { decision, revision: tenant.revision, settings: tenant.index.settings, warnings, proof }
+    return { decision, revision: tenant.revision, settings: tenant.index.settings, warnings, proof, presented }
   }
 
   function explainNow(
@@ -143,10 +161,6 @@ export function createPdp(parts: PdpParts): Pdp {
   function showTo(roles: readonly string[], { id, index }: TenantSnapshot): Show {
     const redaction = redactor.of(id, index.settings)
     return redaction === undefined || mayReadEntities(roles) ? CLEAR : redaction.value
-  }
-
-  function reached(tenant: string, { options }: Pick<Batch, 'options'>): Promise<void> | undefined {
-    return options?.min_revision === undefined ? undefined : snapshots.atLeast(tenant, options.min_revision)
   }
 
   /** `recording` is of what its tenant lets be recorded. */
@@ -180,7 +194,7 @@ export function createPdp(parts: PdpParts): Pdp {
     },
 
     async evaluate(asking, asked) {
-      const waiting = reached(asking.tenant, asked)
+      const waiting = reached(snapshots, asking, asked.options?.min_revision)
       if (waiting !== undefined) await waiting
       const proving = proveSubject(parts, asking.tenant, asked)
       const proven = proving instanceof Promise ? await proving : proving
@@ -202,7 +216,7 @@ export function createPdp(parts: PdpParts): Pdp {
     },
 
     async evaluateAll(asking, batch) {
-      const waiting = reached(asking.tenant, batch)
+      const waiting = reached(snapshots, asking, batch.options?.min_revision)
       if (waiting !== undefined) await waiting
       const given: Made[] = []
       try {
@@ -217,15 +231,17 @@ export function createPdp(parts: PdpParts): Pdp {
     },
 
     async explain(asking, asked) {
-      await reached(asking.tenant, asked)
-      const { request, proof } = await proveSubject(parts, asking.tenant, asked)
+      await reached(snapshots, asking, asked.options?.min_revision)
+      const { request, proof, presented } = await proveSubject(parts, asking.tenant, asked)
       const made = await snapshots.withFacts<Explained>(asking.tenant, request, (tenant, found) => {
         const facts = proof === undefined ? found : provenFacts(tenant.issuers, found, proof, clock())
         const warnings = warningsOf(tenant, facts, request, new Budget())
-        const explanation = explainNow(tenant, facts, request, asking.roles)
+        const settled = presented && settle(tenant, facts, request, presented, new Budget())
+        const explanation = explainNow(tenant, settled?.facts ?? facts, settled?.request ?? request, asking.roles)
+        const decision = settled?.decision ?? explanation.decision
         const { revision, index } = tenant
-        const { decision } = explanation
-        return quotas.foresee<Explained>({ explanation, decision, revision, settings: index.settings, warnings, proof })
+        const left = { explanation, decision, revision, settings: index.settings, warnings, proof, presented }
+        return quotas.foresee<Explained>(left)
       })
       const event = explainEvent(asking, request, made, clock())
       await keep(trail.record(redactor.event(event, made.settings)), made.settings.audit_mode, asking)

@@ -1,11 +1,13 @@
 import cluster from 'node:cluster'
 import { setTimeout as pause } from 'node:timers/promises'
 import { v7 } from 'uuid'
+import { contextAdministration } from './administration/contexts.ts'
 import { type Administration, type CredentialParts, createAdministration } from './administration.ts'
 import { acquireLock } from './audit/lock.ts'
 import { Redactor } from './audit/redactor.ts'
 import { copiesFile, notesInFile } from './audit/seal/copies.ts'
 import { AuditTrail } from './audit/trail.ts'
+import { contextTokens } from './authn/context/tokens.ts'
 import { TrustedTokens } from './authn/issuer/trusted-tokens.ts'
 import { KeyUse } from './authn/key-use.ts'
 import { passwordLogin } from './authn/login.ts'
@@ -162,14 +164,22 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   opened.add('quotas', () => quotas.close())
   every(SECOND, opened, () => quotas.sweep())
   every(MINUTE, opened, prune)
+  const contexts = contextTokens(signingKeys, config.publicUrl, (id) => revoked.isRevoked(id))
   const app = await createServer({ logger, metrics, ...config.edge, isClosing: () => state.isClosing })
   const door = new Door(app)
   const authenticator = await addRoutes(app, {
-    pdp: createPdp({ snapshots, tokens: trustedTokens, trail, clock, metrics, redactor, quotas }),
+    pdp: createPdp({ snapshots, tokens: trustedTokens, contexts, trail, clock, metrics, redactor, quotas }),
     search: createSearch({ snapshots, trail, clock, redactor }),
     snapshots,
     quotas,
     administration,
+    contexts: contextAdministration({
+      db: database.db,
+      tokens: contexts,
+      snapshots,
+      learnRevoked: () => revoked.poll(),
+      clock,
+    }),
     metrics,
     db: database.db,
     verify: openVerification(url, dataDir, logger, opened),

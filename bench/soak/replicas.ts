@@ -17,19 +17,16 @@ export interface Replicas {
   readonly killOther: () => Promise<unknown>
 }
 
-/** A Postgres and two services of their own for as long as `work` lasts. */
-export async function withReplicas<T>(
-  work: (replicas: Replicas) => Promise<T>,
-  env: Readonly<Record<string, string>> = {},
-): Promise<T> {
+/** A Postgres for as long as `work` lasts, and what services over it have to be started with. */
+export async function withDatabase<T>(work: (database: SharedDatabase) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'verdict-soak-replicas-'))
   await chmod(folder, 0o711)
   const open: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })]
   try {
-    const { url, stop } = await postgres(folder)
+    const { url, ownerUrl, stop } = await postgres(folder)
     open.push(stop)
     const adminKey = newKey('admin')
-    const shared = {
+    const env = {
       DATABASE_URL: url,
       VERDICT_ROOT_KEY: newKey('root'),
       VERDICT_ADMIN_KEY: adminKey,
@@ -38,26 +35,49 @@ export async function withReplicas<T>(
       // All callers are at one address here, and in a hurry.
       VERDICT_ADMIN_PER_MINUTE: '1000000000',
       VERDICT_AUTHENTICATE_PER_MINUTE: '1000000000',
-      ...env,
     }
-    const start = async (name: string): Promise<Program> => {
-      const program = await startProgram(PROJECT, { ...shared, VERDICT_DATA_DIR: join(folder, name) })
-      open.push(() => stopProgram(program))
-      return program
-    }
-    const one = await start('one')
-    const other = await start('other')
-    const killOther = () => {
-      other.child.kill('SIGKILL')
-      return other.ended
-    }
-    return await work({ one: one.url, other: other.url, adminKey, killOther })
+    return await work({ folder, env, adminKey, ownerUrl })
   } finally {
     for (const close of open.reverse()) await close()
   }
 }
 
-async function postgres(folder: string): Promise<{ url: string; stop: () => Promise<unknown> }> {
+export interface SharedDatabase {
+  /** Of the run: data directories go there. */
+  readonly folder: string
+  readonly env: Readonly<Record<string, string>>
+  readonly adminKey: string
+  /** As the superuser. */
+  readonly ownerUrl: string
+}
+
+/** A Postgres and two services of their own for as long as `work` lasts. */
+export async function withReplicas<T>(
+  work: (replicas: Replicas) => Promise<T>,
+  more: Readonly<Record<string, string>> = {},
+): Promise<T> {
+  return withDatabase(async ({ folder, env, adminKey }) => {
+    const running: Program[] = []
+    const start = async (name: string): Promise<Program> => {
+      const program = await startProgram(PROJECT, { ...env, ...more, VERDICT_DATA_DIR: join(folder, name) })
+      running.push(program)
+      return program
+    }
+    try {
+      const one = await start('one')
+      const other = await start('other')
+      const killOther = () => {
+        other.child.kill('SIGKILL')
+        return other.ended
+      }
+      return await work({ one: one.url, other: other.url, adminKey, killOther })
+    } finally {
+      for (const program of running.reverse()) await stopProgram(program)
+    }
+  })
+}
+
+async function postgres(folder: string): Promise<{ url: string; ownerUrl: string; stop: () => Promise<unknown> }> {
   const runner = await findRunner()
   const binaries = await findBinaries(runner, folder, () => undefined)
   const password = randomBytes(18).toString('hex')
@@ -66,7 +86,8 @@ async function postgres(folder: string): Promise<{ url: string; stop: () => Prom
   const cluster = await Cluster.start(options)
   const migrations = pathToFileURL(join(PROJECT, 'migrations/'))
   await migrate(cluster.url(SUPERUSER, password, 'postgres'), { user: 'verdict', password }, migrations)
-  return { url: cluster.url('verdict', password, 'postgres'), stop: () => cluster.stop('immediate') }
+  const [url, ownerUrl] = ['verdict', SUPERUSER].map((user) => cluster.url(user, password, 'postgres'))
+  return { url: url ?? '', ownerUrl: ownerUrl ?? '', stop: () => cluster.stop('immediate') }
 }
 
 export interface Reply {

@@ -8,6 +8,7 @@ const SOAKS: Readonly<Record<string, () => Promise<{ run(args: readonly string[]
   quota: () => import('./quota.ts'),
   refresh: () => import('./refresh.ts'),
   revocation: () => import('./revocation.ts'),
+  rolling: () => import('./rolling.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

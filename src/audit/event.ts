@@ -23,11 +23,12 @@ export interface AuditEvent {
   readonly type: EventType
   /** The authenticated caller; null where there is none. */
   readonly actor: (EntityRef & { readonly key_id?: string; readonly issuer?: string; readonly tenant?: string }) | null
-  /** `proven_by`: it came as a token of this issuer. */
+  /** `proven_by`: it came as a token of this issuer. `context_id`: as this security context. */
   readonly subject:
     | (EntityRef & {
         readonly properties?: Properties
         readonly proven_by?: { readonly issuer: string; readonly jti: string | null }
+        readonly context_id?: string
       })
     | null
   readonly action: { readonly name: string; readonly properties?: Properties } | null
@@ -57,9 +58,13 @@ export interface Origin {
   readonly trace_id: string | null
 }
 
+/** What a record says of its call where there was none: a process did it, or somebody at its machine. */
+export const NO_CALL = { ip: null, user_agent: null, request_id: null, trace_id: null, duration_us: null } as const
+
 /**
- * The event's JSON text, without what looks like a credential of Verdict's. Postgres can read it as jsonb whatever a caller sent: NUL and lone surrogates, which JSON can
- * carry and jsonb can't, are recorded as the six characters of their escape (`\u0000`).
+ * The event's JSON text, without what looks like a credential of Verdict's. Postgres can read it as jsonb whatever a caller
+ * sent: NUL and lone surrogates, which JSON can carry and jsonb can't, are recorded as the six characters of their escape
+ * (`\u0000`).
  */
 export function encodeEvent(event: AuditEvent): string {
   return cleanRecord(JSON.stringify(event))

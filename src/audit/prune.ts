@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type AuditEvent, encodeEvent, eventId } from './event.ts'
+import { type AuditEvent, encodeEvent, eventId, NO_CALL } from './event.ts'
 
 /** Records of one writer that are pruned: from `first_seq` to before `next_seq`, of which `records` are pruned here. */
 export interface PrunedRange {
@@ -124,10 +124,6 @@ function pruneEvent({ id, partition, before, writers }: PruneStatement, role: st
     rules: [],
     obligations: [],
     revision: null,
-    ip: null,
-    user_agent: null,
-    request_id: null,
-    trace_id: null,
-    duration_us: null,
+    ...NO_CALL,
   }
 }

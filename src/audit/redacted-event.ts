@@ -78,9 +78,12 @@ function withProperties<T extends { readonly properties?: Properties }>(
 }
 
 function redactedContext(context: Properties, redaction: Redaction): Properties {
-  const { explained, query, changes } = context
+  const { explained, query, changes, of } = context
   return {
     ...context,
+    // Whom a security context is about.
+    ...(isRecord(of) &&
+      typeof of['id'] === 'string' && { of: { ...of, id: redaction.id(['subject', 'id'], of['id']) } }),
     ...(isRecord(explained) && { explained: { ...explained, ...redactedRequest(requestIn(explained), redaction) } }),
     ...(isRecord(query) && { query: redactedQuery(query, redaction) }),
     ...(Array.isArray(changes) && { changes: changes.map((change) => redactedKey(change, redaction)) }),

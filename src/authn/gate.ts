@@ -9,11 +9,14 @@ interface Queue {
 export class Gate {
   readonly #atOnce: number
   readonly #waiting: number
+  readonly #what: string
   readonly #queues = new Map<string, Queue>()
 
-  constructor(limits: { readonly atOnce: number; readonly waiting: number }) {
+  /** `what` there would be too many of, for whoever is turned away. */
+  constructor(limits: { readonly atOnce: number; readonly waiting: number; readonly what: string }) {
     this.#atOnce = limits.atOnce
     this.#waiting = limits.waiting
+    this.#what = limits.what
   }
 
   /** Fails with `throttled` where too many wait already. */
@@ -32,7 +35,7 @@ export class Gate {
   /** Who leaves hands its place over, so that nobody who comes later takes it. */
   #turn({ waiting }: Queue): Promise<void> {
     if (waiting.length >= this.#waiting) {
-      throw new Failure('throttled', 'too many attempts at once; try again soon', { retryAfter: 1 })
+      throw new Failure('throttled', `too many ${this.#what} at once; try again soon`, { retryAfter: 1 })
     }
     return new Promise((resolve) => {
       waiting.push(resolve)

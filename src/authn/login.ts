@@ -82,8 +82,8 @@ export function passwordLogin(parts: LoginParts): LogIn {
   const nothing = hashOfNothing()
   // One address can't fill the queue in front of the hashing threads, and the attempts of one person do not overtake
   // each other: else, five right ones at once would be counted as five failures.
-  const addresses = new Gate({ atOnce: 4, waiting: 32 })
-  const people = new Gate({ atOnce: 1, waiting: 8 })
+  const addresses = new Gate({ atOnce: 4, waiting: 32, what: 'attempts' })
+  const people = new Gate({ atOnce: 1, waiting: 8, what: 'attempts' })
   return (attempt) => {
     const keys = keysOf.ofAttempt(attempt.tenant, usernameKey(attempt.username), attempt.address)
     const work = () => tryLogin(parts, attempt, keys, nothing)

@@ -8,6 +8,7 @@ import type * as quotas from '../contract/quotas.ts'
 import type * as tenants from '../contract/tenants.ts'
 import type * as types from '../contract/types.ts'
 import type { Bundle, EntityRef } from '../policy/model.ts'
+import { contextsOf } from './contexts.ts'
 import type { Body, Filter, Input } from './contract.ts'
 import { type ListOptions, queryText, type ReadOptions, type Rest, segment, type WriteOptions } from './resources.ts'
 
@@ -29,6 +30,7 @@ export function administration(rest: Rest) {
     ),
     apiKeys: apiKeys(rest),
     credentials: credentialsOf(rest),
+    contexts: contextsOf(rest),
     settings: settings(rest),
     tenants: tenantsOf(rest),
     /** Who changed what, when and why, oldest first. */

@@ -9,6 +9,7 @@ export type ProblemDetails = Readonly<Static<typeof Problem>>
  * Why there is no answer. `timeout`: none within the time-out. `aborted`: the caller's signal. `unreachable`: no
  * connection, so that nothing was asked. `disconnected`: the connection broke before the whole answer was there.
  * `bad_answer`: what came is no answer of Verdict's. `bad_request`: it could not even be asked.
+ * `context_invalid`, `context_expired`: a security context that is not what it should be, or is over.
  * `unknown_obligation`: it is allowed on conditions of a type that the caller has not declared. All others are
  * Verdict's own, from the problem that it answered with.
  */
@@ -20,6 +21,8 @@ export type VerdictErrorCode =
   | 'bad_answer'
   | 'bad_request'
   | 'unknown_obligation'
+  | 'context_invalid'
+  | 'context_expired'
   | FailureCode
 
 interface More {

@@ -1,4 +1,5 @@
 export type { DecisionAnswer as Decision } from '../contract/authorize.ts'
+export type { Context, IssuedContext } from '../contract/contexts.ts'
 export type { ExplainAnswer as Explanation } from '../contract/explain.ts'
 export { type Hash, MASK_KINDS, type MaskedRecord, type Masking, type MaskKind, mask } from '../masking.ts'
 export type {
@@ -28,3 +29,4 @@ export type { Listing, Page } from './listing.ts'
 export { applyObligations } from './obligations.ts'
 export type { ListOptions, ReadOptions, WriteOptions } from './resources.ts'
 export type { ActionSearch, ResourceSearch, SearchOptions, SubjectSearch } from './search.ts'
+export { type Jwks, type VerifyContextOptions, verifyContext } from './verify-context.ts'

@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox'
 import { AccessRequest, Obligation, Reason } from '../policy/model.ts'
 import { QuotaUse } from '../policy/quota-use.ts'
 import { batchMembers, ItemError, min_revision, Semantic } from './batch.ts'
-import { BODY_LIMIT, problems, type RouteConfig, TenantId, warnings } from './common.ts'
+import { BODY_LIMIT, DecisionHeaders, problems, type RouteConfig, TenantId, warnings } from './common.ts'
 
 /** What every question of the AuthZEN API asks of its caller. */
 export const accessConfig = {
@@ -82,6 +82,7 @@ export const evaluation = {
     summary: 'Access Evaluation (AuthZEN 1.0)',
     description:
       'As `/v1/authorize`. Answers to equal requests are equal: the id of the decision is in the header `X-Decision-Id`.',
+    headers: DecisionHeaders,
     body: EvaluationRequest,
     response: { 200: Evaluation, ...accessProblems },
   },
@@ -98,6 +99,7 @@ export const evaluations = {
     summary: 'Access Evaluations (AuthZEN 1.0): many questions at once',
     description:
       'As `/v1/authorize/batch`. The header `X-Decision-Id` is the id of the first record; the others name it in `batch`.',
+    headers: DecisionHeaders,
     body: EvaluationsRequest,
     response: {
       200: Type.Union([Type.Object({ evaluations: Type.Array(Evaluation) }), Evaluation]),

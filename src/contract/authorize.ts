@@ -1,14 +1,14 @@
 import Type, { type Static } from 'typebox'
 import { AccessRequest, EntityRef, Obligation, Reason } from '../policy/model.ts'
 import { QuotaUse } from '../policy/quota-use.ts'
-import { BODY_LIMIT, problems, type RouteConfig, warnings } from './common.ts'
+import { BODY_LIMIT, DecisionHeaders, problems, type RouteConfig, warnings } from './common.ts'
 
 /** In characters. */
 export const TOKEN_MAX = 16_384
 
 const { subject: NamedSubject, ...rest } = AccessRequest.properties
 
-/** A subject by its name, or by a token of an issuer that the tenant trusts: one of the two. */
+/** A subject by its name, by a token of an issuer that the tenant trusts, or by a security context: one of the three. */
 export const DecisionSubject = Type.Unsafe({
   type: 'object',
   properties: {
@@ -19,17 +19,30 @@ export const DecisionSubject = Type.Unsafe({
       description:
         "The end user's token, of a trusted issuer (`/v1/issuers`), in the place of type, id and properties: it is verified, and the decision is about whom it names.",
     }),
+    context_token: Type.String({
+      minLength: 1,
+      maxLength: TOKEN_MAX,
+      description:
+        'A security context (`/v1/contexts`), in the place of type, id and properties: what its subject may do now, and it carries, is allowed. One that is no good is a deny: `context_invalid`, `context_expired`, `context_revoked`.',
+    }),
   },
   if: { required: ['token'] },
   // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
-  then: { properties: { type: false, id: false, properties: false } },
-  else: { required: ['type', 'id'] },
+  then: { properties: { type: false, id: false, properties: false, context_token: false } },
+  else: {
+    if: { required: ['context_token'] },
+    // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+    then: { properties: { type: false, id: false, properties: false } },
+    else: { required: ['type', 'id'] },
+  },
 })
 
 /** A decision request whose subject is whom a token names. */
 export type TokenRequest = Omit<AccessRequest, 'subject'> & { readonly subject: { readonly token: string } }
+/** One whose subject is whom a security context is about. */
+export type ContextRequest = Omit<AccessRequest, 'subject'> & { readonly subject: { readonly context_token: string } }
 
-export type DecisionRequest = AccessRequest | TokenRequest
+export type DecisionRequest = AccessRequest | TokenRequest | ContextRequest
 export const DecisionRequest = Type.Unsafe<DecisionRequest>(Type.Object({ subject: DecisionSubject, ...rest }))
 
 export const DecisionAnswer = Type.Object(
@@ -49,7 +62,11 @@ export const DecisionAnswer = Type.Object(
             'The quotas that the decision is about, where it is allowed by the rules: on `quota_exceeded` too.',
         }),
       ),
-      subject: Type.Optional(Type.Object(EntityRef.properties, { description: 'Whom the token names, if one came.' })),
+      subject: Type.Optional(
+        Type.Object(EntityRef.properties, {
+          description: 'Whom the token names, or the context is about, if one came.',
+        }),
+      ),
       ...warnings,
     }),
   },
@@ -67,7 +84,8 @@ export const authorize = {
     tags: ['Decisions'],
     summary: 'May this subject do this action on this resource?',
     description:
-      'Default deny. `options.min_revision`, from the header `Verdict-Revision` of a write, makes the answer at least that fresh on every replica. Properties that do not fit the schema of their type are a 400, or `warnings` where the type says so.',
+      'Default deny. `options.min_revision`, or the header `Verdict-Min-Revision`, from the header `Verdict-Revision` of a write, makes the answer at least that fresh on every replica. Properties that do not fit the schema of their type are a 400, or `warnings` where the type says so.',
+    headers: DecisionHeaders,
     body: DecisionRequest,
     response: { 200: DecisionAnswer, ...problems(400, 401, 403, 503) },
   },

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox'
 import { Obligation, Properties } from '../policy/model.ts'
 import { DecisionAnswer } from './authorize.ts'
-import { BODY_LIMIT, Problem, problems, type RouteConfig } from './common.ts'
+import { BODY_LIMIT, DecisionHeaders, Problem, problems, type RouteConfig } from './common.ts'
 
 export const MAX_ITEMS = 1000
 
@@ -15,7 +15,10 @@ export type Semantic = Static<typeof Semantic>
 const Text = Type.Optional(Type.String())
 const Default = (description: string) =>
   Type.Optional(
-    Type.Object({ type: Text, id: Text, token: Text, properties: Type.Optional(Properties) }, { description }),
+    Type.Object(
+      { type: Text, id: Text, token: Text, context_token: Text, properties: Type.Optional(Properties) },
+      { description },
+    ),
   )
 
 /** What a batch holds beside its options. */
@@ -98,6 +101,7 @@ export const authorizeBatch = {
     summary: 'Many questions at once, each answered as if it were asked alone',
     description: `At most ${MAX_ITEMS} items. Each is decided by itself, and is in the audit by itself. An item that is wrong is a deny, with what
 is wrong in its context; a failure of Verdict's own (503) fails the whole. All items draw on one budget for conditions.`,
+    headers: DecisionHeaders,
     body: BatchRequest,
     response: { 200: Type.Union([BatchAnswer, DecisionAnswer]), ...problems(400, 401, 403, 413, 429, 503) },
   },

@@ -97,6 +97,9 @@ export const BODY_LIMIT = {
 /** A header value: visible ASCII and spaces. */
 const HeaderText = (maxLength: number) => Type.String({ minLength: 1, maxLength, pattern: '^[ -~]+$' })
 
+/** A revision as text: the numbers that every JSON parser reads as they are written. */
+export const REVISION_TEXT = '^(0|[1-9][0-9]{0,14})$'
+
 const actingHeaders = {
   'verdict-tenant': Type.Optional(
     Type.String({ pattern: '^[a-z0-9-]{1,63}$', description: 'For operators: the tenant to act in.' }),
@@ -104,6 +107,17 @@ const actingHeaders = {
 }
 
 export const ReadHeaders = Type.Object({ ...actingHeaders })
+
+/** Of questions: also for who cannot write into the body, a proxy for example. */
+export const DecisionHeaders = Type.Object({
+  'verdict-min-revision': Type.Optional(
+    Type.String({
+      pattern: REVISION_TEXT,
+      description:
+        'From the header `Verdict-Revision` of a write: decide by it, or by a later one. As `options.min_revision`; where both are given, the larger counts.',
+    }),
+  ),
+})
 
 export const WriteHeaders = Type.Object({
   ...actingHeaders,

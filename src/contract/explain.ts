@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox'
 import { Trace } from '../policy/explanation.ts'
 import { DecisionAnswer, DecisionRequest } from './authorize.ts'
-import { BODY_LIMIT, problems, type RouteConfig } from './common.ts'
+import { BODY_LIMIT, DecisionHeaders, problems, type RouteConfig } from './common.ts'
 
 export const ExplainAnswer = Type.Object(
   { ...DecisionAnswer.properties, trace: Trace },
@@ -20,6 +20,7 @@ export const explain = {
     summary: 'Why may this subject do this, or why not?',
     description:
       'Decides as `POST /v1/authorize` does, and tells how. Nobody acts on it: it consumes nothing, and it is in the audit as type `administration`, action `pdp:explain`, with what was asked and answered in `context.explained`; `decision_id` is the id of that record.',
+    headers: DecisionHeaders,
     body: DecisionRequest,
     response: { 200: ExplainAnswer, ...problems(400, 401, 403, 503) },
   },

@@ -7,6 +7,7 @@ import * as authorize from './authorize.ts'
 import * as batch from './batch.ts'
 import * as bundle from './bundle.ts'
 import type { RouteConfig } from './common.ts'
+import * as contexts from './contexts.ts'
 import * as credentials from './credentials.ts'
 import * as entities from './entities.ts'
 import * as explain from './explain.ts'
@@ -42,6 +43,12 @@ export const ROUTES: readonly Route[] = [
   authenticate.revoke,
   authenticate.me,
   authenticate.jwks,
+  contexts.createContext,
+  contexts.attenuateContext,
+  contexts.receiveContext,
+  contexts.listContexts,
+  contexts.getContext,
+  contexts.deleteContext,
   types.listTypes,
   types.getType,
   types.putType,

@@ -1,7 +1,7 @@
 import Type, { type Static, type TSchema } from 'typebox'
 import { AccessRequest, Identifier, Properties } from '../policy/model.ts'
 import { ACCESS_ENDPOINTS, accessConfig, accessProblems } from './access.ts'
-import { BODY_LIMIT } from './common.ts'
+import { BODY_LIMIT, DecisionHeaders } from './common.ts'
 
 const { subject, action, resource, context, options } = AccessRequest.properties
 
@@ -59,6 +59,7 @@ export const subjectSearch = {
     tags: ['AuthZEN'],
     summary: 'Subject Search (AuthZEN 1.0): which stored subjects of a type may do this?',
     description,
+    headers: DecisionHeaders,
     body: SubjectSearch,
     response: { 200: found(Entity), ...accessProblems },
   },
@@ -74,6 +75,7 @@ export const resourceSearch = {
     tags: ['AuthZEN'],
     summary: 'Resource Search (AuthZEN 1.0): to which stored resources of a type may this be done?',
     description,
+    headers: DecisionHeaders,
     body: ResourceSearch,
     response: { 200: found(Entity), ...accessProblems },
   },
@@ -89,6 +91,7 @@ export const actionSearch = {
     tags: ['AuthZEN'],
     summary: 'Action Search (AuthZEN 1.0): what may this subject do to this resource?',
     description: `${description} Looked at are the actions that the resource's type declares, and those that rules and permissions name literally.`,
+    headers: DecisionHeaders,
     body: ActionSearch,
     response: { 200: found(Action), ...accessProblems },
   },

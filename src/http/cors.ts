@@ -4,7 +4,7 @@ import { header } from './origin.ts'
 const PREFLIGHT = {
   'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
   'access-control-allow-headers':
-    'authorization, content-type, idempotency-key, if-match, traceparent, verdict-reason, verdict-tenant, x-request-id',
+    'authorization, content-type, idempotency-key, if-match, traceparent, verdict-min-revision, verdict-reason, verdict-tenant, x-request-id',
   'access-control-max-age': '600',
 } as const
 const EXPOSED =

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Read } from '../administration/write.ts'
 import { type AuditEvent, eventId } from '../audit/event.ts'
 import type { Caller } from '../authn/caller.ts'
+import { REVISION_TEXT } from '../contract/common.ts'
 import { Failure } from '../failure.ts'
 import { actorOf } from '../pdp/event.ts'
 import type { Asking, AuditMode, Pdp } from '../pdp.ts'
@@ -121,6 +122,7 @@ function throttled(parts: GuardParts, request: FastifyRequest, reply: FastifyRep
 function enter(request: FastifyRequest, caller: Caller, { call, isThere }: Admission, began: number): void {
   // Written out: each request makes one, and over a spread object that takes 4 µs.
   const { tenant, roles, permission, rules, audit_mode, decisions_per_second, refusal } = call
+  const asked = permission.type === 'pdp:decision' ? header(request, 'verdict-min-revision') : undefined
   request.call = {
     tenant,
     roles,
@@ -132,11 +134,21 @@ function enter(request: FastifyRequest, caller: Caller, { call, isThere }: Admis
     caller,
     origin: originOf(request),
     began,
+    min_revision: asked === undefined ? undefined : Number(asked),
     recorded: false,
     about: undefined,
   }
   if (refusal !== undefined) throw new Failure('forbidden', `the caller may not do this: ${refusal.reason}`)
   if (!isThere) throw new Failure('not_found', 'there is no such tenant')
+  if (asked !== undefined && !REVISION.test(asked)) throw noRevision()
+}
+
+const REVISION = new RegExp(REVISION_TEXT)
+
+function noRevision(): Failure {
+  return new Failure('invalid_request', 'the header Verdict-Min-Revision is no revision', {
+    problems: [{ pointer: '/verdict-min-revision', detail: 'header: must be a whole number, as Verdict-Revision is' }],
+  })
 }
 
 /** A question of an enforcement point, which no limit holds up but the tenant's own. */

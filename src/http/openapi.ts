@@ -9,7 +9,8 @@ const DESCRIPTION = `Verdict is a policy decision point: services ask whether a 
 Every decision is recorded before it is answered.
 
 Errors are problem details (RFC 9457). Lists take \`limit\` and \`cursor\`. A write answers with the tenant's new
-revision in the header \`Verdict-Revision\`, and takes \`Verdict-Reason\`, \`Idempotency-Key\` and \`If-Match\`.`
+revision in the header \`Verdict-Revision\` (a question that must be answered by it names it in
+\`Verdict-Min-Revision\`), and takes \`Verdict-Reason\`, \`Idempotency-Key\` and \`If-Match\`.`
 
 const TAGS = [
   ['Decisions', 'Asking'],

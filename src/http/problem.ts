@@ -4,6 +4,7 @@ import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidatio
 import { Failure, type FailureCode, type Problem } from '../failure.ts'
 import { withoutCredentials } from '../telemetry/secrets.ts'
 import { echoedId } from './headers.ts'
+import { TooMany, tell } from './throttle.ts'
 
 const STATUS = {
   invalid_request: 400,
@@ -94,6 +95,7 @@ export function problemInstead(error: unknown, request: FastifyRequest, reply: F
     log.warn({ request_id, code: failure.code, err: failure.cause }, failure.message)
   if (failure.code === 'unauthenticated') reply.header('www-authenticate', 'Bearer realm="verdict"')
   if (failure.retryAfter !== undefined) reply.header('retry-after', String(failure.retryAfter))
+  if (failure instanceof TooMany) tell(reply, failure.left)
   const problem = problemDetails(failure)
   // Where the router itself fails, no hook has set it.
   reply.header('x-request-id', echoedId(request))

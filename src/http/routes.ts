@@ -1,3 +1,4 @@
+import type { ContextAdministration } from '../administration/contexts.ts'
 import type { Administration } from '../administration.ts'
 import type { Redactor } from '../audit/redactor.ts'
 import type { TrustedTokens } from '../authn/issuer/trusted-tokens.ts'
@@ -25,6 +26,7 @@ import { type Authenticator, createAuthenticator } from './authenticator.ts'
 import { authorizeRoutes } from './authorize.ts'
 import { batchRoutes } from './batch.ts'
 import { bundleRoutes } from './bundle.ts'
+import { contextRoutes } from './contexts.ts'
 import { credentialRoutes } from './credentials.ts'
 import { assignmentRoutes, bulkRoutes, changeRoutes, entityRoutes } from './entities.ts'
 import { guard } from './guard.ts'
@@ -46,6 +48,7 @@ export interface RouteParts extends OperationsParts {
   readonly quotas: Quotas
   readonly snapshots: Snapshots
   readonly administration: Administration
+  readonly contexts: ContextAdministration
   readonly db: TenantDatabase
   readonly verify: Verify
   /** For questions about the audit that may take long. */
@@ -84,6 +87,7 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     ownRoutes(guarded, authenticating)
     authorizeRoutes(guarded, pdp)
     batchRoutes(guarded, { ...parts, rates })
+    contextRoutes(guarded, parts)
     typeRoutes(guarded, administration)
     policyRoutes(guarded, administration)
     roleRoutes(guarded, administration)

@@ -50,18 +50,35 @@ export async function createThrottles(app: FastifyInstance, limits: ThrottleLimi
 
 type Count = ReturnType<FastifyInstance['createRateLimit']>
 
+/** What is left of a limit, until it begins anew. `reset` in seconds. */
+interface Left {
+  readonly limit: number
+  readonly remaining: number
+  readonly reset: number
+}
+
+/** Tells of the limit that was reached, in the headers of its answer. */
+export class TooMany extends Failure {
+  readonly left: Left
+
+  constructor(left: Left) {
+    super('throttled', 'too many calls: try again later', { retryAfter: Math.max(1, left.reset) })
+    this.left = left
+  }
+}
+
 async function counted(count: Count, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const found = await count(request)
   if (found.isAllowed) return
-  const { max, remaining, ttlInSeconds, isExceeded } = found
-  reply.header('ratelimit-limit', String(max))
-  reply.header('ratelimit-remaining', String(remaining))
-  reply.header('ratelimit-reset', String(ttlInSeconds))
-  if (isExceeded) throw tooMany(ttlInSeconds)
+  const left = { limit: found.max, remaining: found.remaining, reset: found.ttlInSeconds }
+  if (found.isExceeded) throw new TooMany(left)
+  tell(reply, left)
 }
 
-export function tooMany(seconds: number): Failure {
-  return new Failure('throttled', 'too many calls: try again later', { retryAfter: Math.max(1, seconds) })
+export function tell(reply: FastifyReply, { limit, remaining, reset }: Left): void {
+  reply.header('ratelimit-limit', String(limit))
+  reply.header('ratelimit-remaining', String(remaining))
+  reply.header('ratelimit-reset', String(reset))
 }
 
 /** How many decisions a tenant asks for in a second, where its settings say how many it may. */
@@ -72,8 +89,9 @@ export class DecisionRate {
   count(tenant: string, atMost: number, now: number, decisions = 1): void {
     const second = Math.floor(now / 1000)
     const known = this.#seconds.get(tenant)
-    const count = (known?.second === second ? known.count : 0) + decisions
-    if (count > atMost) throw tooMany(1)
+    const before = known?.second === second ? known.count : 0
+    const count = before + decisions
+    if (count > atMost) throw new TooMany({ limit: atMost, remaining: atMost - before, reset: 1 })
     if (known?.second === second) known.count = count
     else this.#seconds.set(tenant, { second, count })
   }

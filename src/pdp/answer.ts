@@ -1,6 +1,7 @@
 import type { DecisionAnswer } from '../contract/authorize.ts'
 import type { Problem } from '../failure.ts'
 import type { AccessRequest, Decision, Settings } from '../policy/model.ts'
+import type { Presented } from './context.ts'
 import type { Proof } from './proof.ts'
 import type { RecordedUse, Taken } from './quotas/takings.ts'
 
@@ -12,6 +13,8 @@ export interface Made {
   readonly warnings: readonly Problem[]
   /** undefined: the request named its subject. */
   readonly proof: Proof | undefined
+  /** undefined: no security context came in the subject's place. */
+  readonly presented: Presented | undefined
   /** Units that were taken for it. */
   readonly taken?: readonly Taken[]
   /** Its quotas as its record has them, where units were taken. */
@@ -19,7 +22,7 @@ export interface Made {
 }
 
 export function answerOf(id: string, made: Made, { subject }: AccessRequest): DecisionAnswer {
-  const { decision: found, revision, settings, warnings, proof } = made
+  const { decision: found, revision, settings, warnings } = made
   const { decision, reason, rules, obligations, quotas } = found
   return {
     decision,
@@ -30,8 +33,13 @@ export function answerOf(id: string, made: Made, { subject }: AccessRequest): De
       obligations: [...obligations],
       revision,
       ...(quotas !== undefined && { quotas: [...quotas] }),
-      ...(proof !== undefined && { subject: { type: subject.type, id: subject.id } }),
+      ...(isToldWho(made) && { subject: { type: subject.type, id: subject.id } }),
       ...(warnings.length > 0 && { warnings: [...warnings] }),
     },
   }
+}
+
+/** A token names somebody whom the caller may not know yet; one that is refused names nobody. */
+function isToldWho({ proof, presented }: Made): boolean {
+  return proof !== undefined || presented?.verified !== undefined
 }

@@ -44,7 +44,10 @@ export class BatchRecords {
 
   /** The same of a decision. `now` in ms since the epoch. */
   addDecision(tenant: TenantSnapshot, request: AccessRequest, made: Made, now: number, item: number): string {
-    const isPlain = made.proof === undefined && this.#redactor.of(tenant.id, made.settings) === undefined
+    const isPlain =
+      made.proof === undefined &&
+      made.presented === undefined &&
+      this.#redactor.of(tenant.id, made.settings) === undefined
     if (!isPlain) return this.add(tenant, decisionEvent(this.#asking, request, made, now, { first: this.#first, item }))
     const { id, at } = eventId(now)
     this.#first ??= id

@@ -4,6 +4,7 @@ import type { Asking, Permitted } from '../pdp.ts'
 import type { AccessRequest } from '../policy/model.ts'
 import type { Made } from './answer.ts'
 import type { Readable } from './batch.ts'
+import { subjectInRecord } from './context.ts'
 import type { Proof } from './proof.ts'
 
 /** Where an item stands in its batch; `first` is the id of the batch's first record, undefined where this is it. */
@@ -30,7 +31,7 @@ export function decisionEvent(
     tenant,
     type: 'decision',
     actor: actorOf(caller, tenant),
-    subject: made.proof === undefined ? entityOf(subject) : { ...entityOf(subject), proven_by: proofOf(made.proof) },
+    subject: subjectOf(subject, made),
     action:
       action.properties === undefined ? { name: action.name } : { name: action.name, properties: action.properties },
     resource: entityOf(resource),
@@ -133,6 +134,11 @@ export function actorOf(
 /** Members that the contract does not know are ignored: they are not recorded either. */
 export function entityOf({ type, id, properties }: AccessRequest['subject']): NonNullable<AuditEvent['subject']> {
   return properties === undefined ? { type, id } : { type, id, properties }
+}
+
+function subjectOf(subject: AccessRequest['subject'], { proof, presented }: Made): AuditEvent['subject'] {
+  if (presented !== undefined) return subjectInRecord(presented, subject)
+  return proof === undefined ? entityOf(subject) : { ...entityOf(subject), proven_by: proofOf(proof) }
 }
 
 /** What is recorded in the place of a token. */

@@ -1,7 +1,8 @@
+import type { ContextTokens } from '../authn/context/tokens.ts'
 import type { Registrations } from '../authn/issuer/registrations.ts'
 import type { TrustedTokens } from '../authn/issuer/trusted-tokens.ts'
 import type { Identity, Refused } from '../authn/issuer/verify.ts'
-import type { DecisionRequest, TokenRequest } from '../contract/authorize.ts'
+import type { ContextRequest, DecisionRequest, TokenRequest } from '../contract/authorize.ts'
 import { Failure } from '../failure.ts'
 import { isBuiltIn } from '../policy/built-in.ts'
 import type { GivenAssignment } from '../policy/change.ts'
@@ -9,6 +10,7 @@ import type { Facts } from '../policy/entity-graph.ts'
 import type { AccessRequest } from '../policy/model.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { TenantSnapshot } from '../snapshot/tenant-snapshot.ts'
+import { NOBODY, type Presented, present } from './context.ts'
 
 /** By whose word a request's subject is who it is. The token itself goes no further than this. */
 export interface Proof {
@@ -21,15 +23,17 @@ export interface Proof {
   readonly until: number
 }
 
-/** A request about a subject with a name, whether it came with one or with a token. */
+/** A request about a subject with a name, whether it came with one, with a token or with a context. */
 export interface ProvenRequest {
   readonly request: AccessRequest
   readonly proof: Proof | undefined
+  readonly presented: Presented | undefined
 }
 
 export interface ProofParts {
   readonly snapshots: Snapshots
   readonly tokens: TrustedTokens
+  readonly contexts: ContextTokens
   readonly clock: () => number
 }
 
@@ -42,7 +46,8 @@ export function proveSubject(
   tenant: string,
   asked: DecisionRequest,
 ): ProvenRequest | Promise<ProvenRequest> {
-  if (isNamed(asked)) return { request: asked, proof: undefined }
+  if (isNamed(asked)) return { request: asked, proof: undefined, presented: undefined }
+  if (isCarried(asked)) return carriedIn(parts, tenant, asked)
   const { token } = asked.subject
   const found = parts.snapshots.tenant(tenant)
   if (found instanceof Promise) return found.then((each) => proveIn(parts, each, asked, token))
@@ -50,7 +55,35 @@ export function proveSubject(
 }
 
 function isNamed(asked: DecisionRequest): asked is AccessRequest {
-  return !('token' in asked.subject)
+  return !('token' in asked.subject) && !('context_token' in asked.subject)
+}
+
+function isCarried(asked: TokenRequest | ContextRequest): asked is ContextRequest {
+  return 'context_token' in asked.subject
+}
+
+function carriedIn(
+  { contexts }: ProofParts,
+  tenant: string,
+  asked: ContextRequest,
+): ProvenRequest | Promise<ProvenRequest> {
+  const presenting = present(contexts, asked.subject.context_token, tenant)
+  if (presenting instanceof Promise) return presenting.then((each) => carried(asked, each))
+  return carried(asked, presenting)
+}
+
+/** One that is refused goes on, about nobody: it is a deny, and recorded as one. */
+function carried(asked: ContextRequest, presented: Presented): ProvenRequest {
+  const { action, resource, context, options } = asked
+  const subject = presented.verified?.claims.subject ?? NOBODY
+  const request = {
+    subject,
+    action,
+    resource,
+    ...(context !== undefined && { context }),
+    ...(options !== undefined && { options }),
+  }
+  return { request, proof: undefined, presented }
 }
 
 function proveIn(
@@ -73,6 +106,7 @@ function proven(asked: TokenRequest, identity: Identity | Refused): ProvenReques
     request: { ...asked, subject: { ...subject, properties } },
     // Built-in roles are for those who call Verdict, not for those whom it is asked about.
     proof: { issuer: issuer.name, version, jti, roles: roles.filter((role) => !isBuiltIn(role)), until },
+    presented: undefined,
   }
 }
 

@@ -151,9 +151,9 @@ export class Quotas {
   }
 
   async #waitFor(made: Made, wanted: readonly Wanted[]): Promise<Made> {
-    const until = this.#clock() + WAIT_MS
+    const until = performance.now() + WAIT_MS
     for (let tries = 0; tries < TRIES; tries++) {
-      await this.#reserved(wanted, until - this.#clock())
+      await this.#reserved(wanted, until - performance.now())
       const found = this.#try(made, wanted)
       if (found !== undefined) return found
     }
@@ -188,9 +188,9 @@ export class Quotas {
 
 // Written out: each decision that draws makes one, and a spread costs more than all the rest.
 function decidedAs(made: Made, decision: Decision, taken?: readonly Taken[], recorded?: readonly RecordedUse[]): Made {
-  const { revision, settings, warnings, proof } = made
-  if (taken === undefined || recorded === undefined) return { decision, revision, settings, warnings, proof }
-  return { decision, revision, settings, warnings, proof, taken, recorded }
+  const { revision, settings, warnings, proof, presented } = made
+  if (taken === undefined || recorded === undefined) return { decision, revision, settings, warnings, proof, presented }
+  return { decision, revision, settings, warnings, proof, presented, taken, recorded }
 }
 
 function untold(cause?: unknown): Failure {

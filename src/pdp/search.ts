@@ -1,4 +1,5 @@
 import type { Redactor } from '../audit/redactor.ts'
+import { Gate } from '../authn/gate.ts'
 import type { PageParameters } from '../contract/search.ts'
 import { Failure } from '../failure.ts'
 import type { Asking, Trail } from '../pdp.ts'
@@ -19,6 +20,7 @@ import {
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import { builtInRoles, type TenantSnapshot } from '../snapshot/tenant-snapshot.ts'
 import type { Walk } from '../snapshot/walks.ts'
+import { reached } from './freshness.ts'
 import { type PageStart, pageStart, tokenOf } from './page-token.ts'
 import { scanEntities } from './scan.ts'
 import { searchEvent } from './search-event.ts'
@@ -54,7 +56,10 @@ export interface Made {
   readonly settings: Required<Settings>
 }
 
-/** One page of a search: found in slices, recorded, then answered. Fails as `evaluate` does, and with `busy`. */
+// All searches share the slices of one thread: more of them at once would only hold more half-made pages.
+const PER_TENANT = { atOnce: 8, waiting: 100, what: 'searches' }
+
+/** One page of a search: found in slices, recorded, then answered. Fails as `evaluate` does, with `busy`, and `throttled`. */
 export type Search = (asking: Asking, asked: SearchAsked) => Promise<SearchAnswer>
 
 /** Whoever is judged by, for a tenant as it is in this turn. */
@@ -62,6 +67,7 @@ export type CourtOf = (tenant: TenantSnapshot, query: SearchQuery) => Court
 
 export function createSearch({ snapshots, trail, clock, redactor, limits = SEARCH_LIMITS }: SearchParts): Search {
   const builtIn = builtInPolicy()
+  const gate = new Gate(PER_TENANT)
 
   const courtOf: CourtOf = (tenant, query) => {
     const now = clock()
@@ -99,8 +105,8 @@ export function createSearch({ snapshots, trail, clock, redactor, limits = SEARC
 
   return async (asking, { query, page, min_revision }) => {
     const start = pageStart(asking.tenant, query, page)
-    if (min_revision !== undefined) await snapshots.atLeast(asking.tenant, min_revision)
-    const { found, revision, settings } = await make(asking.tenant, query, start)
+    await reached(snapshots, asking, min_revision)
+    const { found, revision, settings } = await gate.with(asking.tenant, () => make(asking.tenant, query, start))
     const { results, next } = found
     const told = { count: results.length, complete: next === undefined, limit: start.limit, revision }
     const event = redactor.event(searchEvent(asking, query, page, told, clock()), settings)

@@ -12,6 +12,7 @@ export const BUILT_IN_ROLES = [
   'pdp:policy_admin',
   'pdp:entity_writer',
   'pdp:auditor',
+  'pdp:context_issuer',
   'pdp:admin',
   'pdp:operator',
 ] as const
@@ -39,6 +40,7 @@ export type PdpType =
   | 'pdp:issuer'
   | 'pdp:credential'
   | 'pdp:audit'
+  | 'pdp:context'
   | 'pdp:caller'
 
 /** What a route asks of its caller. */
@@ -55,6 +57,8 @@ const READ_WRITE = ['pdp:read', 'pdp:write'] as const
 const decider: Grants = { 'pdp:decision': ['pdp:decide'], 'pdp:quota': ['pdp:refund'] }
 const entityWriter: Grants = { 'pdp:entity': READ_WRITE }
 const auditor: Grants = { 'pdp:audit': READ, 'pdp:change': READ, 'pdp:decision': ['pdp:explain'] }
+/** Apart from those who ask: whoever takes a context for proof of whom it names takes its issuer's word. */
+const contextIssuer: Grants = { 'pdp:context': READ_WRITE }
 const policyAdmin: Grants = {
   'pdp:type': READ_WRITE,
   'pdp:policy': READ_WRITE,
@@ -76,6 +80,7 @@ const admin: Grants = {
   'pdp:api_key': READ_WRITE,
   'pdp:issuer': READ_WRITE,
   'pdp:credential': READ_WRITE,
+  'pdp:context': READ_WRITE,
 }
 const operator: Grants = { 'pdp:tenant': READ_WRITE }
 const actingOperator: Grants = {
@@ -89,6 +94,7 @@ const GRANTS = {
   'pdp:policy_admin': policyAdmin,
   'pdp:entity_writer': entityWriter,
   'pdp:auditor': auditor,
+  'pdp:context_issuer': contextIssuer,
   'pdp:admin': admin,
   'pdp:operator': operator,
   [ACTING_OPERATOR]: actingOperator,

@@ -211,6 +211,8 @@ export const Settings = Type.Object(
     /** How long a login lasts without being refreshed, and at most. */
     session_idle_seconds: Type.Optional(Type.Integer({ minimum: SHORTEST_SESSION_S, maximum: 30 * 86_400 })),
     session_lifetime_seconds: Type.Optional(Type.Integer({ minimum: SHORTEST_SESSION_S, maximum: 90 * 86_400 })),
+    /** How long a security context may live at most. */
+    context_lifetime_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 86_400 })),
     /** From the lowest to the highest: what `level()` compares in conditions. */
     levels: Type.Optional(Type.Array(Identifier, { minItems: 1, maxItems: 100, uniqueItems: true })),
     redaction: Type.Optional(RedactionSettings),
@@ -227,6 +229,7 @@ export const DEFAULT_SETTINGS: Required<Settings> = {
   rules_in_answers: true,
   session_idle_seconds: 3_600,
   session_lifetime_seconds: 43_200,
+  context_lifetime_seconds: 900,
   levels: ['none', 'read_only', 'read_write', 'admin', 'system'],
   redaction: {},
   decisions_per_second: null,
@@ -285,11 +288,15 @@ export type AccessRequest = Readonly<Static<typeof AccessRequest>>
 export const REASONS = [
   'allowed_by_rule',
   'tenant_suspended',
+  'context_invalid',
+  'context_expired',
+  'context_revoked',
   'subject_disabled',
   'denied_by_rule',
   'condition_error',
   'required_policy_not_satisfied',
   'no_applicable_rule',
+  'context_exceeded',
   'quota_exceeded',
 ] as const
 export const Reason = Type.Enum([...REASONS])

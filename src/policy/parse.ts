@@ -128,6 +128,11 @@ function checkSubject(selector: SubjectSelector): Problem[] {
   return 'any' in selector ? [] : checkRef('', selector)
 }
 
+/** The same of capabilities: what may be done to what. */
+export function checkCapabilities(capabilities: readonly Permission[]): Problem[] {
+  return each('', capabilities, checkPermission)
+}
+
 function checkPermission({ actions, resources, condition }: Permission): Problem[] {
   return [
     ...each('/actions', actions, (action) => notOurs('', action)),

@@ -5,11 +5,11 @@
  */
 
 // Tokens are code points, or one of these.
-const ONE = -1
-const RUN_IN_SEGMENT = -2
-const RUN = -3
+export const ONE = -1
+export const RUN_IN_SEGMENT = -2
+export const RUN = -3
 
-const SLASH = 0x2f
+export const SLASH = 0x2f
 const STAR = 0x2a
 const QUESTION = 0x3f
 const BACKSLASH = 0x5c
@@ -43,7 +43,8 @@ function plain(text: string): Pattern | undefined {
   return { text, kind: 'suffix', literal: copied(text, 2, text.length), anchored: false, tokens: NONE }
 }
 
-function idTokens(text: string): number[] {
+/** Of the pattern of an id: code points, `ONE` and runs. */
+export function idTokens(text: string): number[] {
   const tokens: number[] = []
   const points = codePoints(text)
   for (let at = 0; at < points.length; at++) {
@@ -60,10 +61,12 @@ function idTokens(text: string): number[] {
 
 export function actionPattern(text: string): Pattern {
   if (!text.includes('*')) return exact(text, text)
-  return classify(
-    text,
-    codePoints(text).map((point) => (point === STAR ? RUN : point)),
-  )
+  return classify(text, actionTokens(text))
+}
+
+/** Of the pattern of actions: code points and runs. */
+export function actionTokens(text: string): number[] {
+  return codePoints(text).map((point) => (point === STAR ? RUN : point))
 }
 
 /** Whether it is the pattern of every id. */

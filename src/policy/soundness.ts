@@ -245,6 +245,7 @@ const CLOSED: Required<Settings> = {
   rules_in_answers: false,
   session_idle_seconds: SHORTEST_SESSION_S,
   session_lifetime_seconds: SHORTEST_SESSION_S,
+  context_lifetime_seconds: DEFAULT_SETTINGS.context_lifetime_seconds,
   levels: [],
   redaction: STRICTEST_REDACTION,
   // A limit keeps nobody out who may come in: without one nothing is given away, with a wrong one everybody is refused.
@@ -264,6 +265,8 @@ export function soundSettings(stored: Settings | null): SoundSettings {
       read('session_idle_seconds', CLOSED.session_idle_seconds) ?? DEFAULT_SETTINGS.session_idle_seconds,
     session_lifetime_seconds:
       read('session_lifetime_seconds', CLOSED.session_lifetime_seconds) ?? DEFAULT_SETTINGS.session_lifetime_seconds,
+    context_lifetime_seconds:
+      read('context_lifetime_seconds', CLOSED.context_lifetime_seconds) ?? DEFAULT_SETTINGS.context_lifetime_seconds,
     levels: read('levels', CLOSED.levels) ?? DEFAULT_SETTINGS.levels,
     redaction: read('redaction', CLOSED.redaction) ?? DEFAULT_SETTINGS.redaction,
     decisions_per_second:

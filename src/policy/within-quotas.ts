@@ -1,4 +1,5 @@
 import type { AccessRequest, Decision, Obligation } from './model.ts'
+import { withoutRepeats } from './obligations.ts'
 import type { CompiledQuota } from './quota-index.ts'
 import { type Draw, type QuotaUse, staticUse, uncounted, unitsOf } from './quota-use.ts'
 
@@ -43,4 +44,19 @@ const TENANT = { type: '', id: '' }
 function countedFor({ per }: CompiledQuota, { subject, resource }: AccessRequest): { type: string; id: string } {
   if (per === 'tenant') return TENANT
   return per === 'subject' ? subject : resource
+}
+
+/** The quotas of decisions that are one, each once: what one of them is about, all of them are. */
+export function quotasOfAll(decisions: readonly Decision[]): Pick<Decision, 'quotas' | 'taking'> {
+  const uses = new Map<string, QuotaUse>()
+  const draws = new Map<string, Draw>()
+  for (const { quotas = [], taking } of decisions) {
+    for (const use of quotas) uses.set(use.name, use)
+    for (const draw of taking?.draws ?? []) draws.set(draw.quota.name, draw)
+  }
+  if (uses.size === 0) return {}
+  const quotas = [...uses.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+  if (draws.size === 0) return { quotas }
+  const refused = withoutRepeats(decisions.flatMap(({ taking }) => taking?.refused ?? []))
+  return { quotas, taking: { draws: [...draws.values()], refused } }
 }

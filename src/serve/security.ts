@@ -1,4 +1,4 @@
-import { type AuditEvent, eventId } from '../audit/event.ts'
+import { type AuditEvent, eventId, NO_CALL } from '../audit/event.ts'
 import type { Mismatch } from '../snapshot/snapshots.ts'
 
 /** The record of a database that has another history than memory: restored, failed over, or meddled with. */
@@ -17,10 +17,6 @@ export function mismatchEvent({ tenant, how, held, found }: Mismatch, now: numbe
     rules: [],
     obligations: [],
     revision: held.revision,
-    ip: null,
-    user_agent: null,
-    request_id: null,
-    trace_id: null,
-    duration_us: null,
+    ...NO_CALL,
   }
 }

@@ -1,6 +1,6 @@
 import { sql, type Transaction } from 'kysely'
 import { v7 as uuidv7 } from 'uuid'
-import type { AuditEvent } from '../audit/event.ts'
+import { type AuditEvent, NO_CALL } from '../audit/event.ts'
 import { type ApiKeyParts, parseApiKey, secretHash } from '../authn/api-key.ts'
 import { Failure } from '../failure.ts'
 import type { ApiKeyFacts, PolicyChange } from '../policy/change.ts'
@@ -176,11 +176,7 @@ async function record(
     rules: [],
     obligations: [],
     revision,
-    ip: null,
-    user_agent: null,
-    request_id: null,
-    trace_id: null,
-    duration_us: null,
+    ...NO_CALL,
   }
   await owe(trx, null, event)
 }

@@ -43,6 +43,7 @@ export const SERVICE_PRIVILEGES = {
   refresh_tokens: ALL,
   revoked_tokens: ['select', 'insert', 'delete'],
   login_throttles: ALL,
+  contexts: ALL,
 } satisfies Record<keyof Database, readonly Privilege[]>
 
 // Two transactions that grant on the same table at once fail with "tuple concurrently updated".

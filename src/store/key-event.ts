@@ -1,5 +1,5 @@
 import type { Transaction } from 'kysely'
-import { type AuditEvent, eventId } from '../audit/event.ts'
+import { type AuditEvent, eventId, NO_CALL } from '../audit/event.ts'
 import { owe } from './outbox.ts'
 import type { Database } from './schema.ts'
 
@@ -28,10 +28,6 @@ export async function oweKeyEvent(
     rules: [],
     obligations: [],
     revision: null,
-    ip: null,
-    user_agent: null,
-    request_id: null,
-    trace_id: null,
-    duration_us: null,
+    ...NO_CALL,
   })
 }

@@ -117,6 +117,7 @@ export interface Database {
     known_until: NullableInstant
     updated_at: GeneratedInstant
   }
+  contexts: ContextTable
 }
 
 /** The logs that a checkpoint tells of: all, or what changed. A root is in base64. */
@@ -223,6 +224,16 @@ interface SessionTable extends SubjectColumns {
   method: string
   created_at: GeneratedInstant
   used_at: GeneratedInstant
+  expires_at: GeneratedInstant
+  revoked_at: NullableInstant
+}
+
+interface ContextTable extends SubjectColumns {
+  id: string
+  parents: string[]
+  body: Json<Properties>
+  created_by: Json<{ type: string; id: string }>
+  created_at: GeneratedInstant
   expires_at: GeneratedInstant
   revoked_at: NullableInstant
 }

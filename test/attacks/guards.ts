@@ -160,4 +160,43 @@ export const GUARDS: readonly Guard[] = [
     file: 'src/administration/change.ts',
     red: ['an admin whose role is taken away while it writes'],
   },
+  {
+    guard: '`typ` of security contexts',
+    file: 'src/authn/context/tokens.ts',
+    red: ['no typ', 'typ of an access token', 'typ in capitals', 'typ as a list'],
+  },
+  {
+    guard: 'the tenant of a context, when it is read and in the turn that decides',
+    file: 'src/pdp/context.ts',
+    red: ['shown there', 'shown here', 'known from its own tenant, shown in another in the same breath', 'received'],
+  },
+  {
+    guard: 'the end of contexts',
+    file: 'src/authn/context/tokens.ts',
+    red: ['that ended a second ago', 'that ends now', 'by a second'],
+  },
+  {
+    guard: 'that a revoked context is told to all',
+    file: 'src/store/contexts.ts',
+    red: [
+      'replayed after its revocation, however it is spelled',
+      'narrowed from what was revoked',
+      'narrowed after the revocation',
+    ],
+  },
+  {
+    guard: 'contexts of a deleted entity',
+    file: 'src/administration/credentials/remove.ts',
+    red: ['with its subject, that was made again'],
+  },
+  {
+    guard: 'one way to name a subject',
+    file: 'src/contract/authorize.ts',
+    red: ['a subject with a name and a context', 'properties beside a context'],
+  },
+  {
+    guard: 'a narrowed context ends no later',
+    file: 'src/administration/contexts.ts',
+    red: ['narrowed to live longer'],
+  },
 ]

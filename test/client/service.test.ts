@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Client, createClient, VerdictError } from '../../src/client/index.ts'
+import { type Client, createClient, VerdictError, verifyContext } from '../../src/client/index.ts'
 import { eventually, startService, type TestService } from '../support/service.ts'
 
 // The client against a real service: every call that it has, and that types and paths are the contract's.
@@ -234,4 +234,28 @@ describe('the audit', () => {
       [...changes.map(({ revision }) => revision)].sort((a, b) => a - b),
     )
   })
+})
+
+test('security contexts are made, narrowed, verified without Verdict, decided by and revoked', async () => {
+  const context = await client.contexts.create({ subject: alice, quotas: { cpu: 2 } })
+  const capabilities = [{ actions: ['document:read'], resources: [{ type: 'document' }] }]
+  const { token, ...said } = await client.contexts.attenuate({ token: context.token, capabilities })
+  expect(await client.contexts.receive(token)).toEqual(said)
+  expect(await verifyContext(token, await client.contexts.jwks(), { tenant: 'default' })).toEqual(said)
+  await client.rules.put('alice-reads', {
+    effect: 'allow',
+    subjects: [alice],
+    actions: ['document:*'],
+    resources: [{ type: 'document' }],
+  })
+  const asked = { ...question, subject: { context_token: token } }
+  expect(await client.can(asked)).toBe(true)
+  expect((await client.authorize({ ...asked, action: { name: 'document:edit' } })).context.reason).toBe(
+    'context_exceeded',
+  )
+  expect((await client.contexts.list({ subject_id: 'alice' }).all()).map(({ id }) => id)).toEqual([said.id, context.id])
+  await client.contexts.revoke(context.id)
+  expect((await client.authorize(asked)).context.reason).toBe('context_revoked')
+  expect((await client.contexts.get(said.id)).revoked_at).toEqual(expect.any(String))
+  await client.rules.delete('alice-reads')
 })

@@ -91,7 +91,7 @@ describe('what is packed', () => {
     const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: dir })
     const hidden = 'ERR_PACKAGE_PATH_NOT_EXPORTED'
     expect(JSON.parse(stdout)).toEqual([
-      ['MASK_KINDS', 'VerdictError', 'applyObligations', 'createClient', 'mask'],
+      ['MASK_KINDS', 'VerdictError', 'applyObligations', 'createClient', 'mask', 'verifyContext'],
       ['default'],
       ['createGuard'],
       hidden,

@@ -40,6 +40,11 @@ const CALLS: Readonly<Record<string, () => Promise<Call>>> = {
     body: { ...QUESTION, resource: { type: 'r' } },
   }),
   accessActionSearch: async () => ({ path: '/access/v1/search/action', body: QUESTION }),
+  createContext: async () => ({ path: '/v1/contexts', body: CONTEXT }),
+  attenuateContext: async () => ({ path: '/v1/contexts/attenuate', body: { token: (await context()).token } }),
+  receiveContext: async () => ({ path: '/v1/contexts/receive', body: { token: (await context()).token } }),
+  getContext: async () => ({ path: `/v1/contexts/${(await context()).id}` }),
+  deleteContext: async () => ({ path: `/v1/contexts/${(await context()).id}` }),
   explain: async () => ({ path: '/v1/authorize/explain', body: QUESTION }),
   revoke: async () => ({ path: '/v1/authenticate/revoke', key: await accessToken() }),
   getType: async () => ({ path: await put('/v1/types/', {}) }),
@@ -101,6 +106,8 @@ const CALLS: Readonly<Record<string, () => Promise<Call>>> = {
 
 const QUESTION = { subject: { type: 'user', id: 'a' }, action: { name: 'x' }, resource: { type: 'r', id: '1' } }
 const QUESTION_IN_BATCH = { ...QUESTION, evaluations: [{}] }
+const CONTEXT = { subject: { type: 'user', id: 'a' } }
+const context = () => made('/v1/contexts', CONTEXT)
 const RULE = { effect: 'allow', subjects: [{ any: true }], actions: ['a'], resources: [{ type: 't' }] }
 const QUOTA = {
   subjects: [{ any: true }],

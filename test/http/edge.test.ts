@@ -172,12 +172,16 @@ describe('too many calls', () => {
     const headers = from('203.0.113.9')
     const question = { subject: { type: 'user', id: 'a' }, action: { name: 'x' }, resource: { type: 'd', id: '1' } }
     const ask = () => verdict.ask('POST /v1/authorize', { headers, body: question })
-    const many = async () => (await Promise.all(Array.from({ length: 60 }, ask))).map(({ status }) => status)
+    const answers = () => Promise.all(Array.from({ length: 60 }, ask))
+    const many = async () => (await answers()).map(({ status }) => status)
     expect(new Set(await many())).toEqual(new Set([200]))
     const put = await verdict.ask('PUT /v1/settings', { headers, body: { decisions_per_second: 5 } })
     expect(put.status).toBe(200)
-    const after = await many()
-    expect(after.filter((status) => status === 429).length).toBeGreaterThan(20)
+    const refused = (await answers()).filter(({ status }) => status === 429)
+    expect(refused.length).toBeGreaterThan(20)
+    const [first] = refused
+    const told = ['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'retry-after']
+    expect(told.map((name) => first?.headers.get(name))).toEqual(['5', '0', '1', '1'])
     await verdict.ask('PUT /v1/settings', { headers, body: {} })
     expect(new Set(await many())).toEqual(new Set([200]))
   })

@@ -62,6 +62,7 @@ const MAY: Record<string, RegExp> = {
   'pdp:decider': /^pdp:decision pdp:decide$|^pdp:quota pdp:refund$/,
   'pdp:entity_writer': /^pdp:entity /,
   'pdp:auditor': /^(pdp:audit|pdp:change) pdp:read$|^pdp:decision pdp:explain$/,
+  'pdp:context_issuer': /^pdp:context /,
   'pdp:policy_admin':
     /^pdp:(type|policy|role|rule|entity|assignment|bundle) |^pdp:quota pdp:(read|write)$|^pdp:change pdp:read$|^pdp:decision pdp:explain$/,
   'pdp:admin': /^pdp:(?!tenant )/,
@@ -172,6 +173,7 @@ describe('what belongs to another tenant answers exactly as what does not exist'
     else if (url.startsWith('/v1/issuers')) await made('PUT', `/v1/issuers/${name}`, issuerOf(`https://${name}.test`))
     else if (url.startsWith('/v1/entit')) await made('PUT', `/v1/entities/user/${name}`, {})
     else if (url.startsWith('/v1/api-keys')) return (await made('POST', '/v1/api-keys', { name, subject })).id
+    else if (url.startsWith('/v1/contexts')) return (await made('POST', '/v1/contexts', { subject })).id
     else if (url.startsWith('/v1/assignments')) {
       await made('PUT', `/v1/roles/${name}`, {})
       return (await made('POST', '/v1/assignments', { subject, role: name })).id

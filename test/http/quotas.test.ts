@@ -201,6 +201,26 @@ describe('a counter', () => {
     expect((await explain()).context).toMatchObject({ reason: 'quota_exceeded', quotas: [{ remaining: 0 }] })
   })
 
+  test.each([[undefined], ['read_only']])(
+    'is taken from by who comes with a context, of the level %s',
+    async (level) => {
+      const subject = { type: 'user', id: `carried-${level}` }
+      await verdict.ask(`PUT /v1/entities/user/${subject.id}`, { body: { properties: { level: 'admin' } } })
+      const { type, name } = await quota({ ...day, limit: 2 })
+      const made = await verdict.ask('POST /v1/contexts', { body: { subject, ...(level && { level }) } })
+      expect(made.status).toBe(201)
+      const question = {
+        subject: { context_token: made.body.token },
+        action: { name: 'use' },
+        resource: { type, id: '1' },
+      }
+      const ask = async () => (await verdict.ask('POST /v1/authorize', { body: question })).body
+      const came = [await ask(), await ask(), await ask()]
+      expect(reasons(came)).toEqual(['allowed_by_rule', 'allowed_by_rule', 'quota_exceeded'])
+      expect(came[1].context.quotas).toMatchObject([{ name, remaining: 0 }])
+    },
+  )
+
   test('keeps its count where its limit changes', async () => {
     const { name, body, ask } = await quota({ ...day, limit: 3 })
     for (let n = 0; n < 3; n++) expect((await ask()).decision).toBe(true)

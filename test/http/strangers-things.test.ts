@@ -17,6 +17,7 @@ interface Things {
   readonly session: string
   /** One that took of the quota. */
   readonly decision: string
+  readonly context: string
 }
 
 let verdict: TestService
@@ -76,6 +77,7 @@ async function makeThings(key: string, withPassword = false, withQuota = false):
   const { body: assignment } = await write('POST /v1/assignments', { subject: { type: 'user', id: 'x' }, role: held })
   const subject = { type: 'service', id: 'x' }
   const { body: api_key } = await write('POST /v1/api-keys', { name, subject, roles: ['pdp:auditor'] })
+  const { body: context } = await write('POST /v1/contexts', { subject })
   const audit = await auditRecord(key)
   const decision = withQuota ? await decisionAbout(`of-${name}`, key) : randomUUID()
   return {
@@ -85,6 +87,7 @@ async function makeThings(key: string, withPassword = false, withQuota = false):
     audit,
     session,
     decision,
+    context: context.id,
   }
 }
 
@@ -145,6 +148,7 @@ const ABSENT = (): Things => ({
     .replace(/(.{8})/, '$1-')}-7000-8000-${randomUUID().slice(24)}`,
   session: randomUUID(),
   decision: '01890000-0000-7000-8000-000000000000',
+  context: randomUUID(),
 })
 
 /** Tenants are the operators' own things: who is none is refused whatever it names. */
@@ -169,7 +173,12 @@ const BODIES: Readonly<Record<string, unknown>> = {
 }
 
 function pathOf({ method, url }: Route, which: Things): string {
-  const id = { '/v1/api-keys': which.api_key, '/v1/assignments': which.assignment, '/v1/audit': which.audit }
+  const id = {
+    '/v1/api-keys': which.api_key,
+    '/v1/assignments': which.assignment,
+    '/v1/audit': which.audit,
+    '/v1/contexts': which.context,
+  }
   const path = url
     .replace(':name', which.name)
     .replace(':tenant', which.name)

@@ -35,7 +35,14 @@ const REQUESTS: AccessRequest[] = [
 
 function made(more: Partial<Made['decision']>, settings: Settings = {}): Made {
   const decision = { decision: false, reason: 'no_applicable_rule', rules: [], obligations: [], ...more } as const
-  return { decision, revision: 7, settings: { ...DEFAULT_SETTINGS, ...settings }, warnings: [], proof: undefined }
+  return {
+    decision,
+    revision: 7,
+    settings: { ...DEFAULT_SETTINGS, ...settings },
+    warnings: [],
+    proof: undefined,
+    presented: undefined,
+  }
 }
 
 const MADE: Made[] = [

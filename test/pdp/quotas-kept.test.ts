@@ -59,6 +59,7 @@ beforeEach(() => {
       fetchJson: nobody,
       warn: () => {},
     }),
+    contexts: { sign: nobody, verify: () => undefined, refusal: () => undefined },
     trail,
     clock,
     metrics: new Metrics(),

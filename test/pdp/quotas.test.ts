@@ -72,6 +72,7 @@ function made(quota: CompiledQuota, units = 1, id = 'ann'): Made {
     settings: DEFAULT_SETTINGS,
     warnings: [],
     proof: undefined,
+    presented: undefined,
   }
 }
 

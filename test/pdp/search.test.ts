@@ -247,6 +247,16 @@ test('is refused where the policy changes faster than it comes to anything', asy
   await expect(page(search, who, 1000)).rejects.toMatchObject({ code: 'busy' })
 })
 
+test('a tenant has 8 searches under way and 100 that wait for them; further ones are refused at once', async () => {
+  const search = searching(over(library()))
+  await page(search, who, 10)
+  const asked = Array.from({ length: 120 }, () => page(search, who, 10))
+  const came = await Promise.allSettled(asked)
+  expect(came.filter(({ status }) => status === 'fulfilled')).toHaveLength(108)
+  expect(came.at(-1)).toMatchObject({ reason: { code: 'throttled', retryAfter: 1 } })
+  expect((await page(search, who, 10)).results).toEqual(EVEN.slice(0, 10))
+})
+
 test.each([
   ['all in memory', ROOMY],
   ['partly in memory', TIGHT],

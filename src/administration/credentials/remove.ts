@@ -1,14 +1,16 @@
 import type { EntityRef } from '../../policy/model.ts'
+import { revokeContextsOf } from '../../store/contexts.ts'
 import { deletePassword, getPassword } from '../../store/passwords.ts'
 import { revokeSessionsOf } from '../../store/sessions.ts'
 import { deleteTotp, getTotp } from '../../store/totps.ts'
 import type { Change } from '../change.ts'
 
-/** With its entity, all by which somebody could log in as it goes. */
+/** With its entity, all by which somebody could log in as it, or stand for it, goes. */
 export async function removeCredentials(change: Change, subject: EntityRef): Promise<void> {
   await removePassword(change, subject)
   await removeTotp(change, subject)
   await revokeSessionsOf(change.trx, change.tenant, subject)
+  await revokeContextsOf(change.trx, change.tenant, subject)
 }
 
 /** False: there was none. */

@@ -33,7 +33,7 @@ const MAX_EXPANDED = 8 * 1024 * 1024
 
 /** A subject by its name, whatever else the caller says of it. */
 export function named(sent: Named): Named {
-  if (!('token' in sent)) return sent
+  if (!('token' in sent) && !('context_token' in sent)) return sent
   const { type, id, properties } = sent
   return properties === undefined ? { type, id } : { type, id, properties }
 }
