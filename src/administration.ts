@@ -13,6 +13,7 @@ import {
   permissionRequestAdministration,
 } from './administration/permission-requests.ts'
 import { type PolicyAdministration, policyAdministration } from './administration/policies.ts'
+import { type QuotaAdministration, quotaAdministration } from './administration/quotas.ts'
 import { type RoleAdministration, roleAdministration } from './administration/roles.ts'
 import { type RuleAdministration, ruleAdministration } from './administration/rules.ts'
 import { type SettingsAdministration, settingsAdministration } from './administration/settings.ts'
@@ -35,6 +36,7 @@ export interface Administration {
   readonly policies: PolicyAdministration
   readonly roles: RoleAdministration
   readonly rules: RuleAdministration
+  readonly quotas: QuotaAdministration
   readonly entities: EntityAdministration
   readonly assignments: AssignmentAdministration
   readonly capabilities: CapabilityAdministration
@@ -55,6 +57,7 @@ export function createAdministration(parts: Parts & CredentialParts): Administra
     policies: policyAdministration(parts, change),
     roles: roleAdministration(parts, change),
     rules: ruleAdministration(parts, change),
+    quotas: quotaAdministration(parts, change),
     entities: entityAdministration(parts, change),
     assignments: assignmentAdministration(parts, change),
     capabilities: capabilityAdministration(parts, change),

@@ -16,6 +16,7 @@ export const FAILURE_CODES = [
   'store_unavailable',
   'tenant_busy',
   'facts_unavailable',
+  'quota_unavailable',
   'issuer_unavailable',
   'stale',
   'revision_not_reached',

@@ -12,6 +12,7 @@ import { decidePresented, type Presented } from './pdp/context.ts'
 import { decisionEvent, explainEvent } from './pdp/event.ts'
 import { reached } from './pdp/freshness.ts'
 import { type ProvenRequest, provenFacts, proveSubject } from './pdp/proof.ts'
+import type { Quotas } from './pdp/quotas.ts'
 import { Budget } from './policy/budget.ts'
 import {
   bareEntity,
@@ -44,6 +45,7 @@ export interface PdpParts {
   readonly clock: () => number
   readonly metrics: Metrics
   readonly redactor: Redactor
+  readonly quotas: Quotas
 }
 
 /** Where records are kept: both resolve once that is so, and fail with `audit_unavailable` if it can't be. */
@@ -110,7 +112,7 @@ function askedOf(permission: PdpPermission) {
 }
 
 export function createPdp(parts: PdpParts): Pdp {
-  const { snapshots, trail, clock, metrics, redactor } = parts
+  const { snapshots, trail, clock, metrics, redactor, quotas } = parts
   const builtIn = builtInPolicy()
 
   function decideBuiltIn(facts: Facts, roles: readonly string[], request: AccessRequest): Decision {
@@ -200,9 +202,15 @@ export function createPdp(parts: PdpParts): Pdp {
       const making = snapshots.withFacts(asking.tenant, request, (tenant, found) =>
         make(tenant, found, proven, freshBudgets()),
       )
-      const made = making instanceof Promise ? await making : making
+      const drawing = quotas.draw(asking.tenant, making instanceof Promise ? await making : making)
+      const made = drawing instanceof Promise ? await drawing : drawing
       const event = decisionEvent(asking, request, made, clock())
-      await keep(trail.record(redactor.event(event, made.settings)), made.settings.audit_mode, asking)
+      try {
+        await keep(trail.record(redactor.event(event, made.settings)), made.settings.audit_mode, asking)
+      } catch (error) {
+        if (!asking.recorded) quotas.giveBack(made)
+        throw error
+      }
       metrics.decided(made.decision.reason)
       return answerOf(event.id, made, request)
     },
@@ -210,10 +218,16 @@ export function createPdp(parts: PdpParts): Pdp {
     async evaluateAll(asking, batch) {
       const waiting = reached(snapshots, asking, batch.options?.min_revision)
       if (waiting !== undefined) await waiting
-      const { answer, records, reasons, mode } = await decideBatch({ ...parts, make }, asking, batch, freshBudgets())
-      await keep(trail.recordAll(asking.tenant, records), mode, asking)
-      for (const reason of reasons) metrics.decided(reason)
-      return answer
+      const given: Made[] = []
+      try {
+        const made = await decideBatch({ ...parts, make, given }, asking, batch, freshBudgets())
+        await keep(trail.recordAll(asking.tenant, made.records), made.mode, asking)
+        for (const reason of made.reasons) metrics.decided(reason)
+        return made.answer
+      } catch (error) {
+        if (!asking.recorded) for (const one of given) quotas.giveBack(one)
+        throw error
+      }
     },
 
     async explain(asking, asked) {
@@ -226,7 +240,8 @@ export function createPdp(parts: PdpParts): Pdp {
         const explanation = explainNow(tenant, settled?.facts ?? facts, settled?.request ?? request, asking.roles)
         const decision = settled?.decision ?? explanation.decision
         const { revision, index } = tenant
-        return { explanation, decision, revision, settings: index.settings, warnings, proof, presented }
+        const left = { explanation, decision, revision, settings: index.settings, warnings, proof, presented }
+        return quotas.foresee<Explained>(left)
       })
       const event = explainEvent(asking, request, made, clock())
       await keep(trail.record(redactor.event(event, made.settings)), made.settings.audit_mode, asking)

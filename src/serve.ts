@@ -30,6 +30,7 @@ import { databaseUrl } from './serve/database-url.ts'
 import { showFigures } from './serve/figures.ts'
 import { journalRoot, keysFor, type Screen } from './serve/keys.ts'
 import { fillWithPreset } from './serve/preset.ts'
+import { openQuotas } from './serve/quotas.ts'
 import { readinessOf } from './serve/readiness.ts'
 import { openSealing } from './serve/sealing.ts'
 import { mismatchEvent } from './serve/security.ts'
@@ -62,6 +63,7 @@ export interface Service {
 }
 
 const FACT_CONNECTIONS = 4
+const QUOTA_CONNECTIONS = 3
 const DOOR_MS = 3_000
 const READING_CONNECTIONS = 3
 /** What may be asked of the audit at once: counting a day of a busy tenant. */
@@ -156,16 +158,25 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
     }),
     warn: (error, issuer) => logger.warn({ err: error, issuer }, 'the keys of a trusted issuer could not be had'),
   })
+  const { quotas, prune } = openQuotas(
+    openPool('verdict quotas', url, QUOTA_CONNECTIONS, logger, opened).db,
+    deploymentKey,
+    clock,
+  )
+  opened.add('quotas', () => quotas.close())
+  every(SECOND, opened, () => quotas.sweep())
+  every(MINUTE, opened, prune)
   const contexts = contextTokens(signingKeys, config.publicUrl, (id) => revoked.isRevoked(id))
   const app = await createServer({ logger, metrics, ...config.edge, isClosing: () => state.isClosing })
   const door = new Door(app)
-  const pdp = createPdp({ snapshots, tokens: trustedTokens, contexts, trail, clock, metrics, redactor })
+  const pdp = createPdp({ snapshots, tokens: trustedTokens, contexts, trail, clock, metrics, redactor, quotas })
   const authenticator = await addRoutes(app, {
     pdp,
     operation: createOperation({ pdp, snapshots }),
     mask: createMask(pdp, maskingHashes(deploymentKey)),
     search: createSearch({ snapshots, trail, clock, redactor }),
     snapshots,
+    quotas,
     administration,
     contexts: contextAdministration({
       db: database.db,

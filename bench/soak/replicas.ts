@@ -13,6 +13,8 @@ export interface Replicas {
   readonly one: string
   readonly other: string
   readonly adminKey: string
+  /** As a kernel does it that is out of memory. */
+  readonly killOther: () => Promise<unknown>
 }
 
 /** A Postgres for as long as `work` lasts, and what services over it have to be started with. */
@@ -64,7 +66,11 @@ export async function withReplicas<T>(
     try {
       const one = await start('one')
       const other = await start('other')
-      return await work({ one: one.url, other: other.url, adminKey })
+      const killOther = () => {
+        other.child.kill('SIGKILL')
+        return other.ended
+      }
+      return await work({ one: one.url, other: other.url, adminKey, killOther })
     } finally {
       for (const program of running.reverse()) await stopProgram(program)
     }

@@ -5,6 +5,7 @@ const SOAKS: Readonly<Record<string, () => Promise<{ run(args: readonly string[]
   kill: () => import('./kill.ts'),
   'login-timing': () => import('./login-timing.ts'),
   postgres: () => import('./postgres.ts'),
+  quota: () => import('./quota.ts'),
   refresh: () => import('./refresh.ts'),
   revocation: () => import('./revocation.ts'),
   rolling: () => import('./rolling.ts'),

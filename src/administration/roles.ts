@@ -7,7 +7,7 @@ import { listAssignments, subjectsOfRole } from '../store/assignments.ts'
 import type { Listed, Page } from '../store/cursor.ts'
 import type { Stored } from '../store/documents.ts'
 import { issuersAllowing } from '../store/issuers.ts'
-import { rulesOfRole } from '../store/references.ts'
+import { ownersOfRole } from '../store/references.ts'
 import { basesOfRole, edgesAbove, type RoleEdge, roles, rolesOnBase } from '../store/roles.ts'
 import { declaredTypes } from '../store/types.ts'
 import type { Change, Changer } from './change.ts'
@@ -126,13 +126,13 @@ async function usersOfRole({ trx, tenant }: Change, name: string): Promise<strin
   const limit = NAMED + 1
   const [onBase, named, given] = [
     await rolesOnBase(trx, tenant, name, limit),
-    await rulesOfRole(trx, tenant, name, limit),
+    await ownersOfRole(trx, tenant, name, limit),
     await subjectsOfRole(trx, tenant, name, limit),
   ]
   const allowing = await issuersAllowing(trx, tenant, [name], limit)
   return [
     ...onBase.map((role) => `role ${role}`),
-    ...named.map((rule) => `rule ${rule}`),
+    ...named.map(({ kind, name: owner }) => `${kind} ${owner}`),
     ...given.map((subject) => `an assignment of ${shownRef(subject)}`),
     ...allowing.map(({ user }) => `issuer ${user}`),
   ]

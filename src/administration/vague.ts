@@ -3,6 +3,7 @@ import { CAPABILITIES } from '../policy/capability.ts'
 import type { CompiledRule } from '../policy/compiled-rule.ts'
 import { under } from '../policy/judgement.ts'
 import type { Permission, Role, Rule } from '../policy/model.ts'
+import { QUOTAS } from '../policy/quota-index.ts'
 import { VagueCount, type VagueRules, vagueTypes } from '../policy/vague-rules.ts'
 import type { ReadBundle } from './bundle/document.ts'
 import { slices } from './bundle/slices.ts'
@@ -16,15 +17,15 @@ interface Placed {
 
 /** Says where a rule would be one too many of those with vague patterns of ids. One that is off is in nobody's way. */
 export function vagueRule(change: Change, rule: Rule): Promise<Problem[]> {
-  return tooVague(
-    change,
-    ofRule('', rule),
-    (other) => !isPermission(other) && !isCapability(other) && other.name === rule.name,
-  )
+  return tooVague(change, ofRule('', rule), (other) => isRule(other) && other.name === rule.name)
 }
 
 export function vagueCapability(change: Change, parts: Placed['parts']): Promise<Problem[]> {
   return tooVague(change, [{ pointer: '', parts }], () => false)
+}
+
+export function vagueQuota(change: Change, rule: Rule): Promise<Problem[]> {
+  return tooVague(change, ofRule('', rule), (other) => isQuota(other) && other.name === rule.name)
 }
 
 export function vagueRole(change: Change, role: Role): Promise<Problem[]> {
@@ -45,8 +46,9 @@ export async function vagueInBundle(
   }
   if (vague.length === 0) return []
   const count = new VagueCount()
-  // No bundle has capabilities: they stand in the tenant whatever it declares.
-  const isLeft = (rule: CompiledRule) => isCapability(rule) || (isPermission(rule) ? roles : rules) === undefined
+  // No bundle has capabilities or quotas: they stand in the tenant whatever it declares.
+  const isLeft = (rule: CompiledRule) =>
+    isCapability(rule) || isQuota(rule) || (isPermission(rule) ? roles : rules) === undefined
   for (const [type, rule] of (await standing()).all()) if (isLeft(rule)) count.note(type, rule)
   return vague.flatMap((one) => added(count, one))
 }
@@ -79,6 +81,14 @@ function isPermission({ policy }: CompiledRule): boolean {
 
 function isCapability({ policy }: CompiledRule): boolean {
   return policy.name === CAPABILITIES
+}
+
+function isQuota({ policy }: CompiledRule): boolean {
+  return policy.name === QUOTAS
+}
+
+function isRule(rule: CompiledRule): boolean {
+  return !isPermission(rule) && !isCapability(rule) && !isQuota(rule)
 }
 
 function ofRule(pointer: string, rule: Rule): Placed[] {

@@ -39,6 +39,8 @@ export interface AuditEvent {
   readonly rules: readonly string[]
   readonly obligations: readonly Obligation[]
   readonly revision: number | null
+  /** The quotas that a decision is about, and what it took of each. */
+  readonly quotas?: readonly object[] | undefined
   readonly ip: string | null
   readonly user_agent: string | null
   readonly request_id: string | null

@@ -6,6 +6,7 @@ import type * as entities from '../contract/entities.ts'
 import type * as issuers from '../contract/issuers.ts'
 import type * as permissionRequests from '../contract/permission-requests.ts'
 import type * as policies from '../contract/policies.ts'
+import type * as quotas from '../contract/quotas.ts'
 import type * as tenants from '../contract/tenants.ts'
 import type * as types from '../contract/types.ts'
 import type { Bundle, EntityRef } from '../policy/model.ts'
@@ -22,6 +23,7 @@ export function administration(rest: Rest) {
     ),
     roles: roles(rest),
     rules: rules(rest),
+    quotas: quotasOf(rest),
     entities: entitiesOf(rest),
     assignments: assignments(rest),
     capabilities: capabilitiesOf(rest),
@@ -63,6 +65,19 @@ function rules(rest: Rest) {
     /** A `conflict` where there is one of that name. */
     create: (rule: Body<typeof policies.createRule>, options?: WriteOptions) =>
       rest.write<typeof policies.createRule>('POST', '/v1/rules', rule, options),
+  }
+}
+
+function quotasOf(rest: Rest) {
+  const at = (name: string) => `/v1/quotas/${segment(name)}`
+  return {
+    ...rest.documents<typeof quotas.listQuotas, typeof quotas.getQuota, typeof quotas.putQuota>('/v1/quotas'),
+    /** What was taken of a counter in the running window: of one `per` subject, by this subject. */
+    usage: async (name: string, of: Filter<typeof quotas.getQuotaUsage> = {}, options?: ReadOptions) =>
+      rest.get<typeof quotas.getQuotaUsage>(`${at(name)}/usage`, of, options),
+    /** Gives back what a decision took, once. */
+    refund: async (name: string, what: Body<typeof quotas.refundQuota>, options?: WriteOptions) =>
+      rest.write<typeof quotas.refundQuota>('POST', `${at(name)}/refund`, what, options, 'unkeyed'),
   }
 }
 

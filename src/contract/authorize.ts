@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { AccessRequest, EntityRef, Obligation, Reason } from '../policy/model.ts'
+import { QuotaUse } from '../policy/quota-use.ts'
 import { BODY_LIMIT, DecisionHeaders, problems, type RouteConfig, warnings } from './common.ts'
 
 /** In characters. */
@@ -55,6 +56,12 @@ export const DecisionAnswer = Type.Object(
       ),
       obligations: Type.Array(Obligation),
       revision: Type.Integer({ description: "The tenant's revision that the decision was made at." }),
+      quotas: Type.Optional(
+        Type.Array(QuotaUse, {
+          description:
+            'The quotas that the decision is about, where it is allowed by the rules: on `quota_exceeded` too.',
+        }),
+      ),
       subject: Type.Optional(
         Type.Object(EntityRef.properties, {
           description: 'Whom the token names, or the context is about, if one came.',

@@ -18,6 +18,7 @@ import * as mask from './mask.ts'
 import * as operations from './operations.ts'
 import * as permissionRequests from './permission-requests.ts'
 import * as policies from './policies.ts'
+import * as quotas from './quotas.ts'
 import * as search from './search.ts'
 import * as tenants from './tenants.ts'
 import * as types from './types.ts'
@@ -73,6 +74,12 @@ export const ROUTES: readonly Route[] = [
   policies.getRule,
   policies.putRule,
   policies.deleteRule,
+  quotas.listQuotas,
+  quotas.getQuota,
+  quotas.putQuota,
+  quotas.deleteQuota,
+  quotas.getQuotaUsage,
+  quotas.refundQuota,
   entities.listEntities,
   entities.getEntity,
   entities.putEntity,

@@ -8,7 +8,7 @@ import { actorOf } from '../pdp/event.ts'
 import type { Asking, AuditMode, Pdp } from '../pdp.ts'
 import { ACTING_OPERATOR, type PdpPermission } from '../policy/built-in.ts'
 import type { EntityFacts } from '../policy/entity-graph.ts'
-import type { Decision } from '../policy/model.ts'
+import type { Decision, Properties } from '../policy/model.ts'
 import { callerRoles } from '../snapshot/caller-roles.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { TenantSnapshot } from '../snapshot/tenant-snapshot.ts'
@@ -29,6 +29,8 @@ export interface Call extends Asking {
   readonly decisions_per_second: number | null
   /** Why it was refused, by the guard or by what the caller may not do to this very thing. */
   refusal: Decision | undefined
+  /** What else its record says of it. */
+  about: Properties | undefined
 }
 
 declare module 'fastify' {
@@ -103,7 +105,7 @@ export function readOf(request: FastifyRequest): Read {
   return { tenant, acting: tenant !== caller.tenant, roles, caller }
 }
 
-type Judgement = Omit<Call, keyof Asking> & Pick<Call, 'tenant'>
+type Judgement = Omit<Call, keyof Asking | 'about'> & Pick<Call, 'tenant'>
 
 interface Admission {
   readonly call: Judgement
@@ -134,6 +136,7 @@ function enter(request: FastifyRequest, caller: Caller, { call, isThere }: Admis
     began,
     min_revision: asked === undefined ? undefined : Number(asked),
     recorded: false,
+    about: undefined,
   }
   if (refusal !== undefined) throw new Failure('forbidden', `the caller may not do this: ${refusal.reason}`)
   if (!isThere) throw new Failure('not_found', 'there is no such tenant')
@@ -252,7 +255,7 @@ function callEvent(request: FastifyRequest, call: Call, now: number, status: num
     subject: caller.subject,
     action: { name: permission.action },
     resource: { type: permission.type, id: Object.values(params).join('/') || '*' },
-    context: { status, ...(Object.keys(query).length > 0 && { query }) },
+    context: { status, ...(Object.keys(query).length > 0 && { query }), ...call.about },
     decision: refusal === undefined,
     reason: refusal === undefined ? ALLOWED.reason : refusal.reason,
     rules: refusal === undefined ? call.rules : refusal.rules,

@@ -9,14 +9,19 @@ import * as explain from '../contract/explain.ts'
 import * as issuers from '../contract/issuers.ts'
 import * as operations from '../contract/operations.ts'
 import * as policies from '../contract/policies.ts'
+import * as quotas from '../contract/quotas.ts'
 import * as tenants from '../contract/tenants.ts'
 import * as types from '../contract/types.ts'
 import * as explanation from '../policy/explanation.ts'
 import * as model from '../policy/model.ts'
+import * as quota from '../policy/quota.ts'
+import * as quotaUse from '../policy/quota-use.ts'
 
 const MODULES: readonly object[] = [
   model,
   explanation,
+  quota,
+  quotaUse,
   access,
   authorize,
   batch,
@@ -26,6 +31,7 @@ const MODULES: readonly object[] = [
   issuers,
   operations,
   policies,
+  quotas,
   tenants,
   types,
 ]

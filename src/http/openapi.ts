@@ -29,6 +29,7 @@ const TAGS = [
   ['Settings', "A tenant's own settings"],
   ['API keys', 'Credentials of services'],
   ['Credentials', 'What people log in with'],
+  ['Quotas', 'How much may be allowed'],
   ['Issuers', 'Whose tokens are trusted'],
   ['Operations', 'Health, metrics and this document'],
 ] as const

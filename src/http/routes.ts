@@ -8,6 +8,7 @@ import type { SessionStore } from '../authn/session.ts'
 import type { SigningKeys } from '../authn/signing-key.ts'
 import type { MaskRecord } from '../pdp/mask.ts'
 import type { AuthorizeOperation } from '../pdp/operation.ts'
+import type { Quotas } from '../pdp/quotas.ts'
 import type { Search } from '../pdp/search.ts'
 import type { Pdp } from '../pdp.ts'
 import type { RevokedTokens } from '../snapshot/revoked-tokens.ts'
@@ -38,6 +39,7 @@ import { maskRoutes } from './mask.ts'
 import { type OperationsParts, operationsRoutes } from './operations.ts'
 import { permissionRequestRoutes } from './permission-requests.ts'
 import { policyRoutes } from './policies.ts'
+import { quotaRoutes } from './quotas.ts'
 import { roleRoutes } from './roles.ts'
 import { ruleRoutes } from './rules.ts'
 import type { App } from './server.ts'
@@ -51,6 +53,7 @@ export interface RouteParts extends OperationsParts {
   readonly mask: MaskRecord
   readonly operation: AuthorizeOperation
   readonly search: Search
+  readonly quotas: Quotas
   readonly snapshots: Snapshots
   readonly administration: Administration
   readonly contexts: ContextAdministration
@@ -99,6 +102,7 @@ export async function addRoutes(app: App, parts: RouteParts): Promise<Authentica
     policyRoutes(guarded, administration)
     roleRoutes(guarded, administration)
     ruleRoutes(guarded, administration)
+    quotaRoutes(guarded, parts)
     entityRoutes(guarded, administration)
     assignmentRoutes(guarded, administration)
     capabilityRoutes(guarded, administration)

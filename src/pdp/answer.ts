@@ -3,6 +3,7 @@ import type { Problem } from '../failure.ts'
 import type { AccessRequest, Decision, Settings } from '../policy/model.ts'
 import type { Presented } from './context.ts'
 import type { Proof } from './proof.ts'
+import type { RecordedUse, Taken } from './quotas/takings.ts'
 
 /** What a decision was made of, taken from memory in one turn. */
 export interface Made {
@@ -14,11 +15,15 @@ export interface Made {
   readonly proof: Proof | undefined
   /** undefined: no security context came in the subject's place. */
   readonly presented: Presented | undefined
+  /** Units that were taken for it. */
+  readonly taken?: readonly Taken[]
+  /** Its quotas as its record has them, where units were taken. */
+  readonly recorded?: readonly RecordedUse[]
 }
 
 export function answerOf(id: string, made: Made, { subject }: AccessRequest): DecisionAnswer {
   const { decision: found, revision, settings, warnings } = made
-  const { decision, reason, rules, obligations } = found
+  const { decision, reason, rules, obligations, quotas } = found
   return {
     decision,
     context: {
@@ -27,6 +32,7 @@ export function answerOf(id: string, made: Made, { subject }: AccessRequest): De
       ...(settings.rules_in_answers && { rules: [...rules] }),
       obligations: [...obligations],
       revision,
+      ...(quotas !== undefined && { quotas: [...quotas] }),
       ...(isToldWho(made) && { subject: { type: subject.type, id: subject.id } }),
       ...(warnings.length > 0 && { warnings: [...warnings] }),
     },

@@ -62,12 +62,14 @@ export class BatchRecords {
     return `${about},"resource":${JSON.stringify(entityOf(resource))},"context":${this.#context.of(context)}`
   }
 
-  #came({ decision: found, revision }: Made, item: number): string {
+  #came({ decision: found, revision, recorded }: Made, item: number): string {
     const { decision, reason, rules, obligations } = found
+    const quotas = recorded ?? found.quotas
+    const limits = quotas === undefined ? '' : `,"quotas":${JSON.stringify(quotas)}`
     const duration = Math.round((performance.now() - this.#asking.began) * 1000)
     const by = `"rules":${JSON.stringify(rules)},"obligations":${obligations.length === 0 ? '[]' : JSON.stringify(obligations)}`
     const batch = `"batch":{"id":"${this.#first}","item":${item}}`
-    return `"decision":${decision},"reason":"${reason}",${by},"revision":${revision},${this.#tail},"duration_us":${duration},${batch}`
+    return `"decision":${decision},"reason":"${reason}",${by},"revision":${revision}${limits},${this.#tail},"duration_us":${duration},${batch}`
   }
 }
 

@@ -12,6 +12,7 @@ import { answerOf, type Made } from './answer.ts'
 import { BatchRecords } from './batch-records.ts'
 import { inErrorEvent } from './event.ts'
 import { type ProofParts, type ProvenRequest, proveSubject } from './proof.ts'
+import type { Quotas } from './quotas.ts'
 
 /** Many questions of one call. */
 export interface Batch {
@@ -65,6 +66,9 @@ export interface Budgets {
 export interface BatchParts extends ProofParts {
   readonly snapshots: Snapshots
   readonly redactor: Redactor
+  readonly quotas: Quotas
+  /** What has been decided so far: if the whole fails, what was taken for it goes back. */
+  readonly given: Made[]
   readonly make: (tenant: TenantSnapshot, facts: Facts, asked: ProvenRequest, budgets: Budgets) => Made
 }
 
@@ -96,7 +100,11 @@ export async function decideBatch(parts: BatchParts, asking: Asking, batch: Batc
     asking.tenant,
     queries,
     ({ proven }) => proven?.request,
-    (tenant, facts, query) => goesOn(batch.semantic, made.item(tenant, facts, query)),
+    (tenant, facts, query) => {
+      const came = made.item(tenant, facts, query)
+      if (!(came instanceof Promise)) return goesOn(batch.semantic, came)
+      return came.then((decision) => goesOn(batch.semantic, decision))
+    },
   )
   const { id, evaluations, records, reasons, mode } = made
   const decision = evaluations.length === queries.length && evaluations.every((each) => each.decision)
@@ -136,8 +144,8 @@ class Making {
     return this.#records.texts
   }
 
-  /** @returns what it came to. Throws what is not the item's own fault. */
-  item(tenant: TenantSnapshot, facts: Facts | undefined, query: Query): boolean {
+  /** @returns what it came to; a promise where units of a quota have to be waited for. Throws what is not its own fault. */
+  item(tenant: TenantSnapshot, facts: Facts | undefined, query: Query): boolean | Promise<boolean> {
     if (this.#settings !== undefined && this.#settings !== tenant.index.settings) throw new SettingsChanged()
     this.mode = tenant.index.settings.audit_mode
     if (query.proven === undefined)
@@ -145,13 +153,17 @@ class Making {
     if (facts === undefined) throw new Failure('internal', 'the facts of an item were not looked for')
     const { proven, at } = query
     try {
-      return this.#decided(tenant, proven.request, at, this.#parts.make(tenant, facts, proven, this.#budgets))
+      const made = this.#parts.make(tenant, facts, proven, this.#budgets)
+      const drawing = this.#parts.quotas.draw(tenant.id, made)
+      if (!(drawing instanceof Promise)) return this.#decided(tenant, proven.request, at, drawing)
+      return drawing.then((drawn) => this.#decided(tenant, proven.request, at, drawn))
     } catch (error) {
       return this.#inError(tenant, { at, read: readOf(proven.request), failure: ownFault(error) })
     }
   }
 
   #decided(tenant: TenantSnapshot, request: AccessRequest, item: number, made: Made): boolean {
+    this.#parts.given.push(made)
     const id = this.#records.addDecision(tenant, request, made, this.#parts.clock(), item)
     this.reasons.push(made.decision.reason)
     this.evaluations.push(answerOf(id, made, request))

@@ -41,6 +41,7 @@ export function decisionEvent(
     rules,
     obligations,
     revision: made.revision,
+    quotas: made.recorded ?? made.decision.quotas,
     ip: origin.ip,
     user_agent: origin.user_agent,
     request_id: origin.request_id,
@@ -81,7 +82,7 @@ export function inErrorEvent(asking: Asking, read: Readable, now: number, { firs
  * counts or searches decisions never meets one that no enforcement point acted on.
  */
 export function explainEvent(asking: Permitted, request: AccessRequest, made: Made, now: number): AuditEvent {
-  const { subject, action, resource, context, decision, reason, rules, obligations, ...event } = decisionEvent(
+  const { subject, action, resource, context, decision, reason, rules, obligations, quotas, ...event } = decisionEvent(
     asking,
     request,
     made,
@@ -94,7 +95,20 @@ export function explainEvent(asking: Permitted, request: AccessRequest, made: Ma
     subject: caller.subject,
     action: { name: permission.action },
     resource: { type: permission.type, id: '*' },
-    context: { status: 200, explained: { subject, action, resource, context, decision, reason, rules, obligations } },
+    context: {
+      status: 200,
+      explained: {
+        subject,
+        action,
+        resource,
+        context,
+        decision,
+        reason,
+        rules,
+        obligations,
+        ...(quotas && { quotas }),
+      },
+    },
     decision: true,
     reason: 'allowed_by_rule',
     rules: asking.rules,

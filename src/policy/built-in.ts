@@ -24,7 +24,7 @@ export type BuiltInRole = (typeof BUILT_IN_ROLES)[number]
 /** What an operator holds in a tenant that it acts in by `Verdict-Tenant`. Nobody can be given it. */
 export const ACTING_OPERATOR = 'pdp:acting_operator'
 
-export type PdpAction = 'pdp:decide' | 'pdp:explain' | 'pdp:read' | 'pdp:write' | 'pdp:approve'
+export type PdpAction = 'pdp:decide' | 'pdp:explain' | 'pdp:refund' | 'pdp:read' | 'pdp:write' | 'pdp:approve'
 
 export type PdpType =
   | 'pdp:decision'
@@ -34,6 +34,7 @@ export type PdpType =
   | 'pdp:policy'
   | 'pdp:role'
   | 'pdp:rule'
+  | 'pdp:quota'
   | 'pdp:entity'
   | 'pdp:assignment'
   | 'pdp:capability'
@@ -58,7 +59,7 @@ type Grants = Readonly<Partial<Record<PdpType, readonly PdpAction[]>>>
 const READ = ['pdp:read'] as const
 const READ_WRITE = ['pdp:read', 'pdp:write'] as const
 
-const decider: Grants = { 'pdp:decision': ['pdp:decide'] }
+const decider: Grants = { 'pdp:decision': ['pdp:decide'], 'pdp:quota': ['pdp:refund'] }
 const entityWriter: Grants = { 'pdp:entity': READ_WRITE }
 const auditor: Grants = { 'pdp:audit': READ, 'pdp:change': READ, 'pdp:decision': ['pdp:explain'] }
 // What of these each may reach beyond its own is the administration's to say.
@@ -72,6 +73,7 @@ const policyAdmin: Grants = {
   'pdp:policy': READ_WRITE,
   'pdp:role': READ_WRITE,
   'pdp:rule': READ_WRITE,
+  'pdp:quota': READ_WRITE,
   'pdp:entity': READ_WRITE,
   'pdp:assignment': READ_WRITE,
   'pdp:capability': READ_WRITE,
@@ -84,6 +86,7 @@ const admin: Grants = {
   ...policyAdmin,
   ...auditor,
   'pdp:decision': ['pdp:decide', 'pdp:explain'],
+  'pdp:quota': [...READ_WRITE, 'pdp:refund'],
   'pdp:settings': READ_WRITE,
   'pdp:api_key': READ_WRITE,
   'pdp:issuer': READ_WRITE,

@@ -2,6 +2,7 @@ import type { GivenCapability } from './capability.ts'
 import type { Issuer } from './issuer.ts'
 import type { Assignment, Entity, EntityType, Policy, Role, Rule, Settings } from './model.ts'
 import type { GivenPermissionRequest } from './permission-request.ts'
+import type { Quota } from './quota.ts'
 
 /**
  * One row of a tenant's change log: what a write did to one thing. `before` and `after` hold the whole thing (null:
@@ -13,6 +14,7 @@ export type PolicyChange =
   | Changed<'policy', { name: string }, Policy>
   | Changed<'role', { name: string }, Role>
   | Changed<'rule', { name: string }, Rule>
+  | Changed<'quota', { name: string }, Quota>
   | Changed<'entity', { type: string; id: string }, Entity>
   | Changed<'assignment', { id: string }, GivenAssignment>
   | Changed<'capability', { id: string }, GivenCapability>

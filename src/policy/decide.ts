@@ -6,6 +6,7 @@ import type { AccessRequest, Decision, Obligation, Reason } from './model.ts'
 import { withoutRepeats } from './obligations.ts'
 import type { PolicyIndex } from './policy-index.ts'
 import { Question } from './question.ts'
+import { withinQuotas } from './within-quotas.ts'
 
 /**
  * Decides one request. `now` in milliseconds since 1970; the items of a batch share one budget. Pure (but for the marks
@@ -20,7 +21,7 @@ export function decide(
 ): Decision {
   const question = new Question(index, facts, request, now, budget)
   const rules = applicableRules(candidatesOf(index, question), question)
-  return conclude(index, question, facts, rules, combinePolicies(rules))
+  return decideOn(index, question, facts, request, rules, combinePolicies(rules))
 }
 
 // The steps of a decision. `explain` takes the same ones, and looks at what lies between them.
@@ -30,6 +31,20 @@ export function candidatesOf(index: PolicyIndex, question: Question): CompiledRu
   const candidates: CompiledRule[] = []
   index.rules.collect(question, candidates)
   return candidates
+}
+
+/** What the rules that apply come to, and where that is an allow, the quotas. */
+export function decideOn(
+  index: PolicyIndex,
+  question: Question,
+  facts: Facts,
+  request: AccessRequest,
+  rules: readonly CompiledRule[],
+  outcomes: readonly Outcome[],
+): Decision {
+  const decision = conclude(index, question, facts, rules, outcomes)
+  if (index.quotas.isEmpty || !decision.decision) return decision
+  return withinQuotas(decision, index.quotas.matching(question), request, () => obligationsOf(false, outcomes))
 }
 
 /** What the rules that apply come to, given what each policy came to by them. */

@@ -3,7 +3,7 @@ import { combinePolicies, decisiveRules, type Outcome } from './combine.ts'
 import type { CompiledPolicy, CompiledRule } from './compiled-rule.ts'
 import { inOrder } from './compiled-rule.ts'
 import { conditionTracer, outcomeOf, type Show, type TraceCondition } from './condition-trace.ts'
-import { applicableRules, candidatesOf, conclude } from './decide.ts'
+import { applicableRules, candidatesOf, decideOn } from './decide.ts'
 import type { Facts, Lookup } from './entity-graph.ts'
 import type { PartOutcome, PolicyTrace, RuleTrace, Trace } from './explanation.ts'
 import type { AccessRequest, Decision } from './model.ts'
@@ -38,7 +38,7 @@ export function explain(
   const candidates = candidatesOf(index, question)
   const rules = applicableRules(candidates, question)
   const outcomes = combinePolicies(rules)
-  const decision = conclude(index, question, facts, rules, outcomes)
+  const decision = decideOn(index, question, facts, request, rules, outcomes)
 
   const tracing = new Budget()
   const searching = new Budget()
@@ -46,9 +46,10 @@ export function explain(
   const { complete: allRoles, ...roles } = traceRoles(index, question, facts, lookup, tracer)
   const traced = traceRules(candidates, rules, question, tracer)
   const policies = tracePolicies(index, question, candidates, outcomes)
-  const { nearest_misses, complete: allMisses } = decision.decision
-    ? { nearest_misses: [], complete: true }
-    : nearMisses({ index, question, facts, candidates, rules }, searching, tracer)
+  const { nearest_misses, complete: allMisses } =
+    decision.decision || decision.reason === 'quota_exceeded'
+      ? { nearest_misses: [], complete: true }
+      : nearMisses({ index, question, facts, candidates, rules }, searching, tracer)
   const complete = allRoles && allMisses && traced.complete && !tracing.spent
   return { decision, trace: { ...roles, rules: traced.rules, policies, nearest_misses, complete } }
 }

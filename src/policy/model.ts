@@ -1,4 +1,5 @@
 import Type, { type Static, type TSchema } from 'typebox'
+import type { QuotaUse, Taking } from './quota-use.ts'
 
 /**
  * The model: schemas of policy documents and of decision requests, with the types derived from them.
@@ -343,4 +344,8 @@ export interface Decision {
   readonly reason: Reason
   readonly rules: readonly string[]
   readonly obligations: readonly Obligation[]
+  /** The quotas that it is about, in the order of their names; absent where there are none. */
+  readonly quotas?: readonly QuotaUse[]
+  /** What it takes of counters before it may be given: present only where it is an allow that takes something. */
+  readonly taking?: Taking
 }

@@ -9,11 +9,14 @@ import { KeyTable } from './key-table.ts'
 import { DEFAULT_SETTINGS, type EntityType, type Policy, type Role, type Rule, type Settings } from './model.ts'
 import { type PropertyCheck, propertyCheck } from './property-check.ts'
 import { type Fault, Quarantine, type Quarantined } from './quarantine.ts'
+import type { Quota } from './quota.ts'
+import { QuotaIndex } from './quota-index.ts'
 import { RuleIndex } from './rule-index.ts'
 import {
   soundCapability,
   soundPermission,
   soundPolicy,
+  soundQuota,
   soundRole,
   soundRule,
   soundSettings,
@@ -51,11 +54,13 @@ export class PolicyIndex {
   readonly vague = new VagueRules()
   readonly rules: RuleIndex
   readonly holdings: Holdings
+  readonly quotas: QuotaIndex
 
   /** `makeRules` is for tests, which show that they would find a broken index. */
   constructor(makeRules = (any: Key): RuleIndex => new RuleIndex(any)) {
     this.rules = makeRules(this.shared.any)
     this.holdings = new Holdings(this.shared.roles, this.shared.news, this.rules.hung)
+    this.quotas = new QuotaIndex(this.shared, this.rules, this.vague)
   }
 
   get settings(): Required<Settings> {
@@ -120,7 +125,7 @@ export class PolicyIndex {
   }
 
   /**
-   * Takes what a change says of settings, types, policies, roles, rules and capabilities; other kinds are none of its
+   * Takes what a change says of settings, types, policies, roles, rules, capabilities and quotas; other kinds are none of its
    * business. Throws nothing, whatever stands in it.
    */
   apply(change: PolicyChange): void {
@@ -130,6 +135,7 @@ export class PolicyIndex {
     else if (change.kind === 'role') this.#putRole(change.key.name, change.after)
     else if (change.kind === 'rule') this.#putRule(change.key.name, change.after)
     else if (change.kind === 'capability') this.#putCapability(change.key.id, change.after)
+    else if (change.kind === 'quota') this.#putQuota(change.key.name, change.after)
   }
 
   #putSettings(stored: Settings | null): void {
@@ -239,6 +245,12 @@ export class PolicyIndex {
     if (made === undefined) return
     this.#capabilities.add(made)
     if (made.quarantined) this.quarantine.set('capability', id, faultOfCompiled(made, sound?.fault))
+  }
+
+  #putQuota(name: string, stored: Quota | null): void {
+    const sound = stored === null ? undefined : soundQuota(name, stored)
+    this.quotas.put(name, sound?.document.enabled === false ? undefined : sound)
+    this.quarantine.set('quota', name, sound?.fault)
   }
 
   #makeRule({ document: rule, fault }: ReturnType<typeof soundRule>): CompiledRule {

@@ -1,4 +1,4 @@
-export type Quarantined = 'settings' | 'type' | 'policy' | 'role' | 'rule' | 'capability' | 'issuer'
+export type Quarantined = 'settings' | 'type' | 'policy' | 'role' | 'rule' | 'capability' | 'issuer' | 'quota'
 
 /** A document that is not what it should be. */
 export interface Fault {

@@ -50,17 +50,18 @@ const REMEMBERED = 1000
 export class RuleIndex {
   readonly limits: IndexLimits
   /** Keys by which something else is found than before, or for which. */
-  readonly hung = new KeyNews()
+  readonly hung: KeyNews
   readonly #any: Key
   readonly #types = new Map<string, PatternTable<CountingSite>>()
   readonly #remembered = new Map<string, Map<string, readonly Site[]>>()
   #rememberedCount = 0
   #sites = 0
 
-  /** `any` is the key of "any subject". */
-  constructor(any: Key, limits = LIMITS) {
+  /** `any` is the key of "any subject". Indexes over the same keys share `hung`. */
+  constructor(any: Key, limits = LIMITS, hung = new KeyNews()) {
     this.#any = any
     this.limits = limits
+    this.hung = hung
   }
 
   get isEmpty(): boolean {

@@ -17,6 +17,7 @@ import {
 } from './model.ts'
 import { idPatternFault } from './pattern.ts'
 import { compileSchema } from './property-schema.ts'
+import { Quota } from './quota.ts'
 import { memberOf, type Reading, reader } from './reading.ts'
 
 /**
@@ -47,6 +48,7 @@ const types = reader(EntityType)
 const settings = reader(Settings)
 const issuers = reader(Issuer)
 const capabilities = reader(GivenCapability)
+const quotas = reader(Quota)
 
 const READERS = {
   rule: rules,
@@ -56,6 +58,7 @@ const READERS = {
   settings: settings,
   capability: capabilities,
   issuer: issuers,
+  quota: quotas,
 }
 
 export type ReadableKind = keyof typeof READERS
@@ -212,6 +215,33 @@ export function soundPolicy(name: string, stored: Policy): SoundPolicy {
 /** Why a registration of an issuer is not what it should be: it vouches for nobody then. */
 export function faultOfIssuer(name: string, stored: Issuer): string | undefined {
   return issuers.fault(stored, name)
+}
+
+export interface SoundQuota extends Sound<Quota> {
+  /** How much it leaves cannot be told: then it leaves nothing. */
+  readonly broken: boolean
+}
+
+/** A quota is a limit: of one that cannot be read, what is unreadable matches everything, and nothing is within it. */
+export function soundQuota(name: string, stored: Quota): SoundQuota {
+  const fault = quotas.fault(stored, name) ?? faultOfPlaces(stored.resources) ?? faultOfKind(stored)
+  if (fault === undefined) return { document: stored, fault, broken: false }
+  const { read } = quotas.reading(stored, name)
+  const resources = read('resources', ANY_RESOURCE) ?? ANY_RESOURCE
+  const document: Quota = {
+    name,
+    subjects: read('subjects', ANY_SUBJECT) ?? ANY_SUBJECT,
+    actions: read('actions', ANY_ACTION) ?? ANY_ACTION,
+    resources: faultOfPlaces(resources) === undefined ? resources : ANY_RESOURCE,
+    limit: read('limit', 1) ?? 1,
+    enabled: read('enabled', true) ?? true,
+  }
+  return { document, fault, broken: true }
+}
+
+function faultOfKind({ requested, window_seconds }: Quota): string | undefined {
+  if ((requested === undefined) !== (window_seconds === undefined)) return undefined
+  return 'is neither a static limit nor a counter, or both'
 }
 
 const NOTHING_FITS = { not: {} }

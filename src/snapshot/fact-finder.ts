@@ -91,13 +91,14 @@ export class FactFinder {
 
   /**
    * Decides each query of many by itself, in their order, until `decide` says that it is enough (false). What they lack
-   * is loaded together, and kept until the last of them is decided.
+   * is loaded together, and kept until the last of them is decided. Where `decide` has to wait, nothing else of it is
+   * decided meanwhile.
    */
   async each<Q, F>(
     id: string,
     queries: readonly Q[],
     gather: Gather<Q, F>,
-    decide: (tenant: TenantSnapshot, facts: F, query: Q) => boolean,
+    decide: (tenant: TenantSnapshot, facts: F, query: Q) => boolean | Promise<boolean>,
   ): Promise<void> {
     const until = this.#clock() + FACTS_MS
     let left = queries
@@ -109,8 +110,11 @@ export class FactFinder {
         while (this.#held.get(id) === tenant) {
           this.#refuseStale(tenant)
           const missing: EntityRef[] = []
-          left = left.slice(this.#turn(tenant, left, gather, decide, missing, fills))
+          const { done, waiting } = this.#turn(tenant, left, gather, decide, missing, fills)
+          left = left.slice(done)
+          if (waiting !== undefined && !(await waiting)) return
           if (left.length === 0) return
+          if (waiting !== undefined) continue
           if (missing.length === 0) await this.#slices.next()
           else {
             tenant.request(missing, fills)
@@ -123,26 +127,28 @@ export class FactFinder {
     }
   }
 
-  /** @returns how many queries are done with, from the first on. After one that lacks something none is decided. */
+  /** How many queries are done with, from the first on. After one that lacks something, or waits, none is decided. */
   #turn<Q, F>(
     tenant: TenantSnapshot,
     queries: readonly Q[],
     gather: Gather<Q, F>,
-    decide: (tenant: TenantSnapshot, facts: F, query: Q) => boolean,
+    decide: (tenant: TenantSnapshot, facts: F, query: Q) => boolean | Promise<boolean>,
     missing: EntityRef[],
     fills: ReadonlySet<Fill>,
-  ): number {
+  ): { readonly done: number; readonly waiting?: Promise<boolean> } {
     const end = this.#clock() + TURN_MS
     let done = 0
     for (const query of queries) {
       const facts = gather(tenant, query, missing, fills)
       if (missing.length === 0) {
-        if (!decide(tenant, facts, query)) return queries.length
+        const goesOn = decide(tenant, facts, query)
         done++
+        if (goesOn instanceof Promise) return { done, waiting: goesOn }
+        if (!goesOn) return { done: queries.length }
       }
       if (this.#clock() >= end) break
     }
-    return done
+    return { done }
   }
 
   async #arrival(fills: ReadonlySet<Fill>, until: number): Promise<void> {

@@ -153,7 +153,7 @@ export class Snapshots {
     id: string,
     queries: readonly Q[],
     asked: (query: Q) => Asked | undefined,
-    decide: (tenant: TenantSnapshot, facts: Facts | undefined, query: Q) => boolean,
+    decide: (tenant: TenantSnapshot, facts: Facts | undefined, query: Q) => boolean | Promise<boolean>,
   ): Promise<void> {
     return this.#facts.each(id, queries, ofEach(asked), decide)
   }

@@ -14,7 +14,7 @@ export type { ApiKey } from '../authn/api-key.ts'
 export interface Source {
   /** Where a tenant stands; undefined where there is none. */
   standing(tenant: string): Promise<TenantRevision | undefined>
-  /** Its settings, types, policies, roles, rules and capabilities, in parts, in an order in which what is named mostly comes first. */
+  /** Its settings, types, policies, roles, rules, capabilities and quotas, in parts, in an order in which what is named mostly comes first. */
   policy(tenant: string): AsyncIterable<readonly StoredDocument[]>
   apiKeys(tenant: string): Promise<readonly ApiKey[]>
   issuers(tenant: string): Promise<readonly LoadedIssuer[]>
@@ -41,7 +41,7 @@ export interface Source {
 
 /** What an index is made of, as JSON: its reader parses it when its time comes. */
 export interface StoredDocument {
-  readonly kind: 'settings' | 'type' | 'policy' | 'role' | 'rule' | 'capability'
+  readonly kind: 'settings' | 'type' | 'policy' | 'role' | 'rule' | 'capability' | 'quota'
   /** Settings have none; of a capability it is the id. */
   readonly name: string
   readonly text: string

@@ -94,16 +94,17 @@ export async function usesOfRoles(
   return rows.map((row) => storedAssignment(row).document)
 }
 
-/** Rules whose subjects name one of these roles. */
-export async function rulesNamingRoles(
+/** Rules, or quotas, whose subjects name one of these roles. */
+export async function ownersNamingRoles(
   db: Kysely<Database>,
   tenant: string,
   roles: readonly string[],
+  kind: 'rule' | 'quota',
   limit: number,
 ): Promise<Use[]> {
   const { rows } = await sql<Use>`
     select id as target, owner as user from policy_references
-    where tenant_id = ${tenant} and owner_kind = 'rule' and kind = 'role' and type = '' and id = any(${roles})
+    where tenant_id = ${tenant} and owner_kind = ${kind} and kind = 'role' and type = '' and id = any(${roles})
     order by id, owner limit ${limit}`.execute(db)
   return rows
 }
@@ -135,12 +136,12 @@ export async function entitiesOfTypes(
   return rows
 }
 
-/** Rules, or roles, that name entities of a type literally. */
+/** Rules, roles or quotas that name entities of a type literally. */
 export async function ownersNamingEntitiesOf(
   db: Kysely<Database>,
   tenant: string,
   type: string,
-  kind: 'rule' | 'role',
+  kind: 'rule' | 'role' | 'quota',
   limit: number,
 ): Promise<string[]> {
   const { rows } = await sql<{ owner: string }>`
@@ -180,12 +181,12 @@ interface EntityUseRow {
 const refs = (entities: readonly EntityRef[]) =>
   sql`jsonb_to_recordset(${JSON.stringify(entities.map(({ type, id }) => ({ type, id })))}::jsonb) as ref(type text, id text)`
 
-/** Stored rules, or roles, that name one of these entities literally. */
+/** Stored rules, roles or quotas that name one of these entities literally. */
 export async function ownersNamingAny(
   db: Kysely<Database>,
   tenant: string,
   entities: readonly EntityRef[],
-  kind: 'rule' | 'role',
+  kind: 'rule' | 'role' | 'quota',
   limit: number,
 ): Promise<EntityUse[]> {
   const { rows } = await sql<EntityUseRow>`

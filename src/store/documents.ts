@@ -43,7 +43,7 @@ export interface DocumentTable<T> {
  * All documents of a write travel as one JSON parameter: a statement carries at most 65,535 of them.
  */
 export function documentTable<T extends { readonly name: string }>(
-  name: 'types' | 'policies' | 'roles' | 'rules' | 'issuers',
+  name: 'types' | 'policies' | 'roles' | 'rules' | 'issuers' | 'quotas',
   columns: readonly string[] = [],
 ): DocumentTable<T> {
   const table = sql.table(name)

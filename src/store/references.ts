@@ -2,7 +2,7 @@ import { type Kysely, sql, type Transaction } from 'kysely'
 import type { EntityRef, ResourceSelector, Role, Rule, SubjectSelector } from '../policy/model.ts'
 import type { Database } from './schema.ts'
 
-/** What a rule or a role's permission names literally. `type` is "" for a role. */
+/** What a rule, a role's permission or a quota names literally. `type` is "" for a role. */
 export interface Reference {
   readonly owner: string
   readonly kind: 'role' | 'subject' | 'within'
@@ -11,7 +11,7 @@ export interface Reference {
 }
 
 export interface Owner {
-  readonly kind: 'rule' | 'role'
+  readonly kind: 'rule' | 'role' | 'quota'
   readonly name: string
 }
 
@@ -45,21 +45,21 @@ export async function replaceReferences(
     on conflict do nothing`.execute(trx)
 }
 
-/** Rules whose subjects name the role, at most `limit`. */
-export async function rulesOfRole(
+/** What names the role in its subjects, at most `limit`. */
+export async function ownersOfRole(
   db: Kysely<Database>,
   tenant: string,
   role: string,
   limit: number,
-): Promise<readonly string[]> {
-  const { rows } = await sql<{ owner: string }>`
-    select owner from policy_references
+): Promise<readonly Owner[]> {
+  const { rows } = await sql<Owner>`
+    select owner_kind as kind, owner as name from policy_references
     where tenant_id = ${tenant} and kind = 'role' and type = '' and id = ${role}
-    order by owner limit ${limit}`.execute(db)
-  return rows.map((row) => row.owner)
+    order by owner, owner_kind limit ${limit}`.execute(db)
+  return rows
 }
 
-/** Rules and roles that name an entity literally, as a subject or as `within`, at most `limit`. */
+/** Rules, roles and quotas that name an entity literally, as a subject or as `within`, at most `limit`. */
 export async function ownersNaming(
   db: Kysely<Database>,
   tenant: string,

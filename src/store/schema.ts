@@ -3,6 +3,7 @@ import type { GivenCapability } from '../policy/capability.ts'
 import type { Issuer } from '../policy/issuer.ts'
 import type { EntityRef, EntityType, Policy, Properties, Role, Rule, Settings } from '../policy/model.ts'
 import type { GivenPermissionRequest } from '../policy/permission-request.ts'
+import type { Quota } from '../policy/quota.ts'
 
 /** The tables, as `migrations/` makes them. `int8` arrives as a number, `timestamptz` as a Date, `bytea` as a Buffer. */
 export interface Database {
@@ -15,7 +16,7 @@ export interface Database {
   rules: DocumentTable<Rule> & { policy: string; effect: 'allow' | 'deny' }
   policy_references: {
     tenant_id: string
-    owner_kind: 'rule' | 'role'
+    owner_kind: 'rule' | 'role' | 'quota'
     owner: string
     kind: 'role' | 'subject' | 'within'
     type: Generated<string>
@@ -42,6 +43,26 @@ export interface Database {
   permission_requests: PermissionRequestTable
   api_keys: ApiKeyTable
   issuers: DocumentTable<Issuer> & { issuer: string }
+  quotas: DocumentTable<Quota>
+  quota_counters: {
+    tenant_id: string
+    quota: string
+    window_seconds: number
+    window_start: Date
+    counter: Buffer
+    reserved: number
+    asked: number[]
+    granted: number
+    expires_at: Date
+  }
+  quota_refunds: {
+    tenant_id: string
+    quota: string
+    decision_id: string
+    units: number
+    expires_at: Date
+    refunded_at: GeneratedInstant
+  }
   api_key_index: { id: string; tenant_id: string }
   signing_keys: {
     kid: string

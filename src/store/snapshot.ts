@@ -183,7 +183,7 @@ const changes = sql`policy_changes c
 const changeColumns = sql`
   c.kind, c.key, c.operation, case when c.kind = 'assignment' then c.before end as before, k.secret_sha256,
   k.created_at as made,
-  case when c.operation <> 'delete' and c.kind in ('settings', 'type', 'policy', 'role', 'rule', 'capability')
+  case when c.operation <> 'delete' and c.kind in ('settings', 'type', 'policy', 'role', 'rule', 'capability', 'quota')
     then coalesce(nullif(c.after, 'null'), '"no document"') else c.after end as after`
 
 function group(rows: readonly LoggedRow[]): Revision[] {

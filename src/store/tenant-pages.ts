@@ -21,9 +21,10 @@ const TABLES = [
   { table: 'policies', kind: 'policy' },
   { table: 'roles', kind: 'role' },
   { table: 'rules', kind: 'rule' },
+  { table: 'quotas', kind: 'quota' },
 ] as const
 
-/** Settings, types, policies, roles, rules, and the capabilities that have not ended. */
+/** Settings, types, policies, roles, rules, the capabilities that have not ended, and quotas. */
 export async function* readPolicy(
   db: Kysely<Database>,
   tenant: string,

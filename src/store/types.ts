@@ -34,7 +34,7 @@ export async function keptOfType(
   return rows.map(({ kept }) => kept)
 }
 
-/** What names a type literally, as "rule x", "role x", "policy x" or "capability x": about `limit` of each at most. */
+/** What names a type literally, as "rule x", "role x", "policy x", "capability x" or "quota x": about `limit` of each at most. */
 export async function ownersNamingType(
   db: Kysely<Database>,
   tenant: string,
@@ -52,6 +52,7 @@ export async function ownersNamingType(
     { table: 'rules', noun: 'rule', naming: { resources: about } },
     { table: 'roles', noun: 'role', naming: { permissions: [{ resources: about }] } },
     { table: 'policies', noun: 'policy', naming: { target: { resource_types: [type] } } },
+    { table: 'quotas', noun: 'quota', naming: { resources: about } },
   ] as const
   for (const { table, noun, naming } of places) {
     if (found.size >= limit) break
@@ -64,11 +65,11 @@ export async function ownersNamingType(
 // deadline: so any number of rules can be looked through.
 const PAGE = 20_000
 
-/** Rules, roles or policies whose document holds `naming`. */
+/** Rules, roles, policies or quotas whose document holds `naming`. */
 export async function documentsNaming(
   db: Kysely<Database>,
   tenant: string,
-  table: 'rules' | 'roles' | 'policies',
+  table: 'rules' | 'roles' | 'policies' | 'quotas',
   naming: object,
   limit: number,
 ): Promise<string[]> {

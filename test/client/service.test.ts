@@ -117,6 +117,27 @@ test('of branches the first that is allowed is taken, and an operation needs all
   await client.settings.put(before)
 })
 
+test('a quota is made, used up, looked at and given back to', async () => {
+  const permissions = [{ actions: ['job:run'], resources: [{ type: 'job' }] }]
+  await client.roles.create({ name: 'runner', permissions })
+  await client.assignments.create({ subject: alice, role: 'runner' })
+  const about = { subjects: [{ role: 'runner' }], actions: ['job:run'], resources: [{ type: 'job' }] }
+  await client.quotas.put('jobs', { ...about, limit: 1, window_seconds: 86_400 })
+  expect(await client.quotas.get('jobs')).toMatchObject({ name: 'jobs', per: 'subject', limit: 1 })
+  const job = { subject: alice, action: { name: 'job:run' }, resource: { type: 'job', id: '1' } }
+  const { context } = await client.authorize(job)
+  expect(context.quotas).toMatchObject([{ name: 'jobs', remaining: 0 }])
+  expect((await client.authorize(job)).context.reason).toBe('quota_exceeded')
+  const of = { subject_type: 'user', subject_id: 'alice' }
+  expect(await client.quotas.usage('jobs', of)).toMatchObject({ limit: 1, used: 1, remaining: 0 })
+  const { decision_id } = context
+  expect(await client.quotas.refund('jobs', { decision_id })).toMatchObject({ units: 1 })
+  expect(await codeOf(client.quotas.refund('jobs', { decision_id }))).toBe('conflict')
+  expect(await client.can(job)).toBe(true)
+  await client.quotas.delete('jobs')
+  expect(await client.quotas.list().all()).toEqual([])
+})
+
 test('a lost update is refused, and so are other mistakes, with what is wrong', async () => {
   const { version } = await client.roles.put('guest', {})
   await client.roles.put('guest', { description: 'changed' }, { ifMatch: version })

@@ -73,6 +73,11 @@ const CALLS: Readonly<Record<string, () => Promise<Call>>> = {
   getRule: async () => ({ path: await put('/v1/rules/', RULE) }),
   putRule: async () => ({ path: `/v1/rules/${name()}`, body: RULE }),
   deleteRule: async () => ({ path: await put('/v1/rules/', RULE) }),
+  getQuota: async () => ({ path: await put('/v1/quotas/', QUOTA) }),
+  putQuota: async () => ({ path: `/v1/quotas/${name()}`, body: QUOTA }),
+  deleteQuota: async () => ({ path: await put('/v1/quotas/', QUOTA) }),
+  getQuotaUsage: async () => ({ path: `${await put('/v1/quotas/', QUOTA)}/usage` }),
+  refundQuota: async () => refund(),
   getEntity: async () => ({ path: await put('/v1/entities/user/', {}) }),
   putEntity: async () => ({ path: `/v1/entities/user/${name()}`, body: {} }),
   deleteEntity: async () => ({ path: await put('/v1/entities/user/', {}) }),
@@ -128,6 +133,28 @@ const QUESTION_IN_BATCH = { ...QUESTION, evaluations: [{}] }
 const CONTEXT = { subject: { type: 'user', id: 'a' } }
 const context = () => made('/v1/contexts', CONTEXT)
 const RULE = { effect: 'allow', subjects: [{ any: true }], actions: ['a'], resources: [{ type: 't' }] }
+const QUOTA = {
+  subjects: [{ any: true }],
+  actions: ['a'],
+  resources: [{ type: 't' }],
+  per: 'tenant',
+  limit: 1e9,
+  window_seconds: 86_400,
+}
+
+/** Of a decision that took something, and is in the database by now. */
+async function refund(): Promise<Call> {
+  await put('/v1/rules/', RULE)
+  const path = await put('/v1/quotas/', QUOTA)
+  const body = { subject: { type: 'user', id: 'a' }, action: { name: 'a' }, resource: { type: 't', id: '1' } }
+  const { decision_id } = (await verdict.ask('POST /v1/authorize', { body })).body.context
+  await eventually(
+    () => verdict.ask(`GET /v1/audit/${decision_id}`),
+    ({ status }) => status === 200,
+  )
+  return { path: `${path}/refund`, body: { decision_id } }
+}
+
 const name = () => `n-${randomUUID().slice(0, 13)}`
 const capability = () => ({
   subject: { type: 'user', id: name() },
@@ -287,8 +314,8 @@ describe('a call that the guard refuses leaves one record, with the caller as it
 
   test.each(titled(guarded))('%s', async (_title, route) => {
     const { permission } = route.config
-    const isDecision = typeof permission === 'object' && permission.action === 'pdp:decide'
-    const key = keys.get(isDecision ? 'pdp:auditor' : 'pdp:decider') ?? ''
+    const isDeciders = typeof permission === 'object' && /^pdp:(decide|refund)$/.test(permission.action)
+    const key = keys.get(isDeciders ? 'pdp:auditor' : 'pdp:decider') ?? ''
     const { answer, records } = await called(route, { ...(await successOf(route)), key })
     expect(answer.status).toBe(403)
     expect(records).toHaveLength(1)

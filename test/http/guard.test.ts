@@ -59,7 +59,7 @@ describe('every guarded route refuses who has no valid credential', () => {
 
 // What each built-in role may do, said a second time and in another form than in the code.
 const MAY: Record<string, RegExp> = {
-  'pdp:decider': /^pdp:decision pdp:decide$/,
+  'pdp:decider': /^pdp:decision pdp:decide$|^pdp:quota pdp:refund$/,
   'pdp:entity_writer': /^pdp:entity /,
   'pdp:auditor': /^(pdp:audit|pdp:change) pdp:read$|^pdp:decision pdp:explain$/,
   'pdp:grantor': /^pdp:capability /,
@@ -67,7 +67,7 @@ const MAY: Record<string, RegExp> = {
   'pdp:approver': /^pdp:permission_request pdp:(read|approve)$/,
   'pdp:context_issuer': /^pdp:context /,
   'pdp:policy_admin':
-    /^pdp:(type|policy|role|rule|entity|assignment|capability|permission_request|bundle) |^pdp:change pdp:read$|^pdp:decision pdp:explain$/,
+    /^pdp:(type|policy|role|rule|entity|assignment|capability|permission_request|bundle) |^pdp:quota pdp:(read|write)$|^pdp:change pdp:read$|^pdp:decision pdp:explain$/,
   'pdp:admin': /^pdp:(?!tenant )/,
   'pdp:operator': /^pdp:tenant /,
 }

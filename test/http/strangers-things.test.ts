@@ -17,6 +17,8 @@ interface Things {
   readonly request: string
   readonly audit: string
   readonly session: string
+  /** One that took of the quota. */
+  readonly decision: string
   readonly context: string
 }
 
@@ -29,18 +31,19 @@ beforeAll(async () => {
   stranger = await adminOf('acme')
   // For each write a set of things of its own.
   for (const { method, url } of naming.filter(({ method }) => method !== 'GET')) {
-    for (const [whose, key] of [
-      ['own', verdict.adminKey],
-      ['other', stranger],
-    ] as const)
-      things.set(
-        `${method} ${url} ${whose}`,
-        await makeThings(key, url.startsWith('/v1/credentials/'), url.endsWith('/withdraw')),
-      )
+    const having = {
+      password: url.startsWith('/v1/credentials/'),
+      quota: url.startsWith('/v1/quotas/'),
+      asksItself: url.endsWith('/withdraw'),
+    }
+    const make = async (whose: Whose, key: string) => {
+      things.set(`${method} ${url} ${whose}`, await makeThings(key, having))
+    }
+    await Promise.all([make('own', verdict.adminKey), make('other', stranger)])
   }
-  things.set('own', await makeThings(verdict.adminKey, true))
+  things.set('own', await makeThings(verdict.adminKey, { password: true, quota: true }))
   for (const purpose of ['other', 'queried', 'named'])
-    things.set(purpose, await makeThings(stranger, purpose === 'other'))
+    things.set(purpose, await makeThings(stranger, { password: purpose === 'other', quota: purpose === 'other' }))
 }, 300_000)
 afterAll(() => verdict.close())
 
@@ -54,7 +57,14 @@ async function adminOf(tenant: string): Promise<string> {
 let made = 0
 const newName = () => `thing-${++made}-${randomUUID().slice(0, 8)}`
 
-async function makeThings(key: string, withPassword = false, asksItself = false): Promise<Things> {
+interface Having {
+  readonly password?: boolean
+  readonly quota?: boolean
+  /** For a permission, so that it can be withdrawn. */
+  readonly asksItself?: boolean
+}
+
+async function makeThings(key: string, having: Having = {}): Promise<Things> {
   const name = newName()
   const write = async (route: string, body: unknown): Promise<Reply> => {
     const reply = await verdict.ask(route, { key, body })
@@ -66,10 +76,11 @@ async function makeThings(key: string, withPassword = false, asksItself = false)
   await write(`PUT /v1/roles/${name}`, {})
   await write(`PUT /v1/rules/${name}`, RULE)
   await write(`PUT /v1/entities/user/${name}`, {})
+  if (having.quota) await write(`PUT /v1/quotas/${name}`, quotaOf(`of-${name}`))
   await write(`PUT /v1/issuers/${name}`, issuerOf(name))
   // Hashing a password takes its time.
   let session: string = randomUUID()
-  if (withPassword) {
+  if (having.password) {
     await write(`PUT /v1/credentials/user/${name}/password`, PASSWORD)
     expect((await verdict.ask(`PUT /v1/credentials/user/${name}/totp`, { key })).status).toBe(200)
     session = await sessionOf(name, key)
@@ -79,12 +90,13 @@ async function makeThings(key: string, withPassword = false, asksItself = false)
   const { body: assignment } = await write('POST /v1/assignments', { subject: { type: 'user', id: 'x' }, role: held })
   const { body: capability } = await write('POST /v1/capabilities', capabilityOf(name))
   // Where an approval is to succeed, somebody else has to have asked it.
-  const asker = asksItself || key === stranger ? key : await requesterKey()
+  const asker = having.asksItself || key === stranger ? key : await requesterKey()
   const { body: request } = await verdict.ask('POST /v1/permission-requests', { key: asker, body: ASKED })
   const subject = { type: 'service', id: 'x' }
   const { body: api_key } = await write('POST /v1/api-keys', { name, subject, roles: ['pdp:auditor'] })
   const { body: context } = await write('POST /v1/contexts', { subject })
   const audit = await auditRecord(key)
+  const decision = having.quota ? await decisionAbout(`of-${name}`, key) : randomUUID()
   return {
     name,
     api_key: api_key.id,
@@ -93,8 +105,16 @@ async function makeThings(key: string, withPassword = false, asksItself = false)
     request: request.id,
     audit,
     session,
+    decision,
     context: context.id,
   }
+}
+
+async function decisionAbout(type: string, key: string): Promise<string> {
+  const body = { subject: { type: 'user', id: 'x' }, action: { name: 'read' }, resource: { type, id: '1' } }
+  const { decision, context } = (await verdict.ask('POST /v1/authorize', { key, body })).body
+  expect(decision).toBe(true)
+  return context.decision_id
 }
 
 async function sessionOf(username: string, key: string): Promise<string> {
@@ -136,6 +156,14 @@ const capabilityOf = (id: string) => ({
   resources: [{ type: 't' }],
   expires_at: '2999-01-01T00:00:00Z',
 })
+const quotaOf = (type: string) => ({
+  subjects: [{ any: true }],
+  actions: ['read'],
+  resources: [{ type }],
+  per: 'tenant',
+  limit: 10,
+  window_seconds: 86_400,
+})
 const PASSWORD = { password: 'a horse, a battery and a staple' }
 const issuerOf = (name: string) => ({
   issuer: `https://${name}.test`,
@@ -153,6 +181,7 @@ const ABSENT = (): Things => ({
     .padStart(12, '0')
     .replace(/(.{8})/, '$1-')}-7000-8000-${randomUUID().slice(24)}`,
   session: randomUUID(),
+  decision: '01890000-0000-7000-8000-000000000000',
   context: randomUUID(),
 })
 
@@ -164,6 +193,8 @@ const BODIES: Readonly<Record<string, unknown>> = {
   putPolicy: {},
   putRole: {},
   putRule: RULE,
+  putQuota: quotaOf('t'),
+  refundQuota: ({ decision }: Things) => ({ decision_id: decision }),
   putEntity: {},
   putEntityByQuery: {},
   patchTenant: { name: 'x' },
@@ -238,17 +269,29 @@ describe('a thing of another tenant answers as one that does not exist', () => {
 
   test.each(naming.map((route) => [`${route.method} ${route.url}`, route] as const))('%s', async (_title, route) => {
     const body = BODIES[route.schema.operationId]
-    const ask = body === undefined ? {} : { body }
+    const askOf = (sent: Things) => {
+      if (body === undefined) return {}
+      return { body: typeof body === 'function' ? body(sent) : body }
+    }
     const [own, other, absent] = (['own', 'other', 'absent'] as const).map((whose) => which(route, whose))
     if (own === undefined || other === undefined || absent === undefined) throw new Error('there are three')
-    const first = await verdict.ask(pathOf(route, own), ask)
+    const first = await verdict.ask(pathOf(route, own), askOf(own))
     expect(first.status).toBe(route.url.startsWith('/v1/tenants') ? 403 : first.status < 300 ? first.status : 200)
-    expect(await told(pathOf(route, other), ask, other)).toEqual(await told(pathOf(route, absent), ask, absent))
+    expect(await told(pathOf(route, other), askOf(other), other)).toEqual(
+      await told(pathOf(route, absent), askOf(absent), absent),
+    )
   })
 
   test('and what the other tenant has is still there', async () => {
     const { name, api_key } = thingsFor('other')
-    for (const path of [`types/${name}`, `policies/${name}`, `roles/${name}`, `rules/${name}`, `entities/user/${name}`])
+    for (const path of [
+      `types/${name}`,
+      `policies/${name}`,
+      `roles/${name}`,
+      `rules/${name}`,
+      `quotas/${name}`,
+      `entities/user/${name}`,
+    ])
       expect((await verdict.ask(`GET /v1/${path}`, { key: stranger })).status).toBe(200)
     const { body } = await verdict.ask('GET /v1/api-keys?limit=1000', { key: stranger })
     expect(body.items.map(({ id }: { id: string }) => id)).toContain(api_key)

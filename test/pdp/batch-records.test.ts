@@ -49,6 +49,11 @@ const MADE: Made[] = [
   made({}),
   made({ decision: true, reason: 'allowed_by_rule', rules: ['default/a', 'roles/b'] }),
   made({ reason: 'denied_by_rule', rules: [ODD], obligations: [{ id: ODD, type: 'mask', properties: { f: ODD } }] }),
+  made({ reason: 'quota_exceeded', quotas: [{ name: 'q', limit: 1, remaining: 0, reset_at: null, exceeded: true }] }),
+  {
+    ...made({ decision: true, reason: 'allowed_by_rule', quotas: [] }),
+    recorded: [{ name: 'q', limit: 9, remaining: 8, reset_at: ODD, units: 1, counter: 'ab', window_seconds: 60 }],
+  },
 ]
 
 /** What differs from one call to the next. */
@@ -62,7 +67,7 @@ test.each([
   const records = new BatchRecords(asking, redactor)
   const wanted: string[] = []
   for (const request of REQUESTS) {
-    for (const each of MADE.map(({ decision }) => made(decision, given))) {
+    for (const each of MADE.map((one) => ({ ...one, ...made(one.decision, given) }))) {
       const tenant = { id: 'default', index: { settings: each.settings } } as unknown as TenantSnapshot
       const item = wanted.length
       records.addDecision(tenant, request, each, 1_700_000_000_000, item)

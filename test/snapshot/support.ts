@@ -130,7 +130,7 @@ class FakeTenant {
 
 export type Statement = Exclude<keyof Source, 'toString'>
 
-const KINDS_OF_POLICY = ['settings', 'type', 'policy', 'role', 'rule'] as const
+const KINDS_OF_POLICY = ['settings', 'type', 'policy', 'role', 'rule', 'quota'] as const
 const OF_POLICY = new Set<string>(KINDS_OF_POLICY)
 const ENTITIES_IN_A_PART = 5
 

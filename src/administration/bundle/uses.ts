@@ -11,7 +11,7 @@ import {
   keysOfAny,
   ownersNamingAny,
   ownersNamingEntitiesOf,
-  rulesNamingRoles,
+  ownersNamingRoles,
   rulesOfPolicies,
   type Use,
   usesOfRoles,
@@ -91,6 +91,10 @@ async function ownersOfType({ trx, tenant }: Change, { sections }: ReadBundle, t
     const policies = await documentsNaming(trx, tenant, 'policies', { target: { resource_types: [type] } }, limit)
     owners.push(...policies.map((name) => `policy ${name}`))
   }
+  // No bundle has quotas.
+  const named = await ownersNamingEntitiesOf(trx, tenant, type, 'quota', limit)
+  const quotas = await documentsNaming(trx, tenant, 'quotas', { resources: about }, limit)
+  owners.push(...[...named, ...quotas].map((name) => `quota ${name}`))
   return owners
 }
 
@@ -108,8 +112,10 @@ async function usesOfRemovedRoles({ trx, tenant }: Change, bundle: ReadBundle, p
   const users = new Users('roles', 'role')
   const { rules, assignments } = bundle.sections
   for await (const slice of slices((plan.roles?.removed ?? []).map(({ name }) => name))) {
-    const named: Use[] = rules === undefined ? await rulesNamingRoles(trx, tenant, slice, LIMIT) : []
+    const named: Use[] = rules === undefined ? await ownersNamingRoles(trx, tenant, slice, 'rule', LIMIT) : []
     for (const { target, user } of named) users.add(target, `rule ${user}`)
+    const limited = await ownersNamingRoles(trx, tenant, slice, 'quota', LIMIT)
+    for (const { target, user } of limited) users.add(target, `quota ${user}`)
     const which = assignments === undefined ? 'all' : 'staying'
     for (const assignment of await usesOfRoles(trx, tenant, slice, which, LIMIT)) {
       users.add(assignment.role, `an assignment of ${shownRef(assignment.subject)}`)
@@ -157,12 +163,14 @@ async function outsideUsers(
 ): Promise<EntityUse[]> {
   const rules = sections.rules === undefined ? await ownersNamingAny(trx, tenant, slice, 'rule', LIMIT) : []
   const roles = sections.roles === undefined ? await ownersNamingAny(trx, tenant, slice, 'role', LIMIT) : []
+  const quotas = await ownersNamingAny(trx, tenant, slice, 'quota', LIMIT)
   const keys = await keysOfAny(trx, tenant, slice, LIMIT)
   const credentials = await credentialsOfAny(trx, tenant, slice, LIMIT)
   const capabilities = await capabilitiesOfAny(trx, tenant, slice, LIMIT)
   return [
     ...rules.map(({ target, user }) => ({ target, user: `rule ${user}` })),
     ...roles.map(({ target, user }) => ({ target, user: `role ${user}` })),
+    ...quotas.map(({ target, user }) => ({ target, user: `quota ${user}` })),
     ...keys.map(({ target, user }) => ({ target, user: `API key ${user}` })),
     ...capabilities.map(({ target, user }) => ({ target, user: `capability ${user}` })),
     ...credentials.map(({ target, user }) => ({ target, user: `its ${user}` })),

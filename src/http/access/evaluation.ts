@@ -60,8 +60,14 @@ function evaluationOf({ decision, context }: DecisionAnswer | ItemInError, optio
 
 function reasonsOf(
   context: (DecisionAnswer | ItemInError)['context'],
-): Pick<NonNullable<Evaluation['context']>, 'reason' | 'rules' | 'warnings'> {
+): Pick<NonNullable<Evaluation['context']>, 'reason' | 'rules' | 'quotas' | 'warnings'> {
   const { reason, rules } = context
   const warnings = 'warnings' in context ? context.warnings : undefined
-  return { reason, ...(rules !== undefined && { rules }), ...(warnings !== undefined && { warnings }) }
+  const quotas = 'quotas' in context ? context.quotas : undefined
+  return {
+    reason,
+    ...(rules !== undefined && { rules }),
+    ...(quotas !== undefined && { quotas }),
+    ...(warnings !== undefined && { warnings }),
+  }
 }

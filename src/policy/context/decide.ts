@@ -4,6 +4,7 @@ import type { Decision, Reason } from '../model.ts'
 import { withoutRepeats } from '../obligations.ts'
 import type { PolicyIndex } from '../policy-index.ts'
 import { Question } from '../question.ts'
+import { quotasOfAll } from '../within-quotas.ts'
 import { type Carried, exceedsQuota, isCarried } from './carried.ts'
 import { type View, viewsOf } from './lowered.ts'
 
@@ -53,5 +54,6 @@ function inAll(decisions: readonly Decision[]): Decision {
     reason: first.reason,
     rules: [...new Set(decisions.flatMap(({ rules }) => rules))].sort(),
     obligations: withoutRepeats(decisions.flatMap(({ obligations }) => obligations)),
+    ...quotasOfAll(decisions),
   }
 }

@@ -1,6 +1,6 @@
 import { Budget } from '../budget.ts'
 import { combinePolicies } from '../combine.ts'
-import { applicableRules, candidatesOf, conclude } from '../decide.ts'
+import { applicableRules, candidatesOf, decideOn } from '../decide.ts'
 import type { Facts } from '../entity-graph.ts'
 import type { AccessRequest } from '../model.ts'
 import type { PolicyIndex } from '../policy-index.ts'
@@ -21,7 +21,7 @@ const STEPS_FOR_FACT = 2
 
 /**
  * Decides one candidate, as `decide` does and by its steps, with a budget of its own: what authorize allows is never lost
- * because others took long. Counts what it took: by the clock, equal searches would not have equal answers.
+ * because others took long. What is beyond a static quota is not allowed; of counters nothing is asked or taken. Counts what it took: by the clock, equal searches would not have equal answers.
  */
 export function judge(index: PolicyIndex, facts: Facts, request: AccessRequest, now: number): Judged {
   const budget = new Budget()
@@ -29,7 +29,7 @@ export function judge(index: PolicyIndex, facts: Facts, request: AccessRequest, 
   const question = new Question(index, facts, request, now, budget)
   const found = candidatesOf(index, question)
   const rules = applicableRules(found, question)
-  const { decision: allowed } = conclude(index, question, facts, rules, combinePolicies(rules))
+  const { decision: allowed } = decideOn(index, question, facts, request, rules, combinePolicies(rules))
   return {
     allowed,
     steps: STEPS + whole - budget.left + STEPS_FOR_RULE * found.length + STEPS_FOR_FACT * sizeOf(facts),
