@@ -2,16 +2,23 @@ import { STATUS_CODES } from 'node:http'
 import Type, { type TSchema } from 'typebox'
 import * as access from '../contract/access.ts'
 import * as authorize from '../contract/authorize.ts'
+import * as operation from '../contract/authorize-operation.ts'
 import * as batch from '../contract/batch.ts'
 import * as bundle from '../contract/bundle.ts'
+import * as capabilities from '../contract/capabilities.ts'
+import * as contexts from '../contract/contexts.ts'
 import * as entities from '../contract/entities.ts'
 import * as explain from '../contract/explain.ts'
 import * as issuers from '../contract/issuers.ts'
+import * as mask from '../contract/mask.ts'
 import * as operations from '../contract/operations.ts'
+import * as requests from '../contract/permission-requests.ts'
 import * as policies from '../contract/policies.ts'
 import * as quotas from '../contract/quotas.ts'
 import * as tenants from '../contract/tenants.ts'
 import * as types from '../contract/types.ts'
+import * as capability from '../policy/capability.ts'
+import * as context from '../policy/context/model.ts'
 import * as explanation from '../policy/explanation.ts'
 import * as model from '../policy/model.ts'
 import * as quota from '../policy/quota.ts'
@@ -20,16 +27,23 @@ import * as quotaUse from '../policy/quota-use.ts'
 const MODULES: readonly object[] = [
   model,
   explanation,
+  capability,
+  context,
   quota,
   quotaUse,
   access,
   authorize,
   batch,
+  operation,
   bundle,
+  capabilities,
+  contexts,
   entities,
   explain,
   issuers,
+  mask,
   operations,
+  requests,
   policies,
   quotas,
   tenants,
