@@ -53,6 +53,12 @@ select create_distributed_table('policy_references', 'tenant_id', colocate_with 
 select create_distributed_table('entities', 'tenant_id', colocate_with => 'tenants');
 select create_distributed_table('entity_parents', 'tenant_id', colocate_with => 'tenants');
 select create_distributed_table('assignments', 'tenant_id', colocate_with => 'tenants');
+select create_distributed_table('capabilities', 'tenant_id', colocate_with => 'tenants');
+select create_distributed_table('capability_references', 'tenant_id', colocate_with => 'tenants');
+select create_distributed_table('permission_requests', 'tenant_id', colocate_with => 'tenants');
+select create_distributed_table('quotas', 'tenant_id', colocate_with => 'tenants');
+select create_distributed_table('quota_counters', 'tenant_id', colocate_with => 'tenants');
+select create_distributed_table('quota_refunds', 'tenant_id', colocate_with => 'tenants');
 select create_distributed_table('policy_changes', 'tenant_id', colocate_with => 'tenants');
 select create_distributed_table('idempotency_keys', 'tenant_id', colocate_with => 'tenants');
 

@@ -198,10 +198,10 @@ test('types, policies, settings, issuers and bundles are read as they were writt
 })
 
 test('capabilities, and asking for them', async () => {
-  const what = { actions: ['job:run'], resources: [{ type: 'job' }] } as const
+  const what = { actions: ['task:run'], resources: [{ type: 'task' }] } as const
   const expires_at = new Date(Date.now() + 60_000).toISOString()
   const granted = await client.capabilities.grant({ ...what, subject: alice, expires_at, constraints: { cpu: 1 } })
-  const asked = { subject: alice, action: { name: 'job:run' }, resource: { type: 'job', id: '1' } }
+  const asked = { subject: alice, action: { name: 'task:run' }, resource: { type: 'task', id: '1' } }
   expect(await client.can(asked, { obligations: ['limits'] })).toBe(true)
   expect(await client.can(asked)).toBe(false)
   expect(await client.capabilities.get(granted.id)).toMatchObject({ id: granted.id, active: true })

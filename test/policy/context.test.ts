@@ -135,7 +135,7 @@ describe('the level of a context', () => {
       actions: ['*'],
       resources: all,
       condition,
-      obligations: [{ id: name, type: 'mask' }],
+      obligations: [{ id: name, type: 'log' }],
     })
     const rules = [
       obliged('high', 'level(subject) >= level("admin")'),
