@@ -72,6 +72,8 @@ function ask(
         reject(error)
       }
     })
+    // A connection that is handed to a worker in the moment of its death is answered by nobody (Node's `cluster` keeps it open).
+    asking.setTimeout(10_000, () => asking.destroy(new Error('no answer')))
     asking.on('error', reject).end(JSON.stringify(body))
   })
 }
