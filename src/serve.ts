@@ -1,20 +1,16 @@
 import cluster from 'node:cluster'
 import { setTimeout as pause } from 'node:timers/promises'
-import { v7 } from 'uuid'
 import { contextAdministration } from './administration/contexts.ts'
-import { type Administration, type CredentialParts, createAdministration } from './administration.ts'
 import { acquireLock } from './audit/lock.ts'
 import { Redactor } from './audit/redactor.ts'
 import { copiesFile, notesInFile } from './audit/seal/copies.ts'
-import { AuditTrail } from './audit/trail.ts'
 import { contextTokens } from './authn/context/tokens.ts'
 import { TrustedTokens } from './authn/issuer/trusted-tokens.ts'
 import { KeyUse } from './authn/key-use.ts'
 import { passwordLogin } from './authn/login.ts'
 import { passwordHasher } from './authn/password/hasher.ts'
 import type { Config } from './config.ts'
-import { Failure } from './failure.ts'
-import { VERIFICATIONS, type Verify, verification } from './http/audit-proof.ts'
+import { VERIFICATIONS, verification } from './http/audit-proof.ts'
 import { Door } from './http/door.ts'
 import { parseJson } from './http/json.ts'
 import { addRoutes } from './http/routes.ts'
@@ -25,30 +21,29 @@ import { createMask, maskingHashes } from './pdp/mask.ts'
 import { createOperation } from './pdp/operation.ts'
 import { createSearch } from './pdp/search.ts'
 import { createPdp } from './pdp.ts'
+import { administer } from './serve/administer.ts'
 import { CLOSE_MS, Opened } from './serve/closing.ts'
+import { bringSchemaUpToDate, openPool } from './serve/database.ts'
 import { databaseUrl } from './serve/database-url.ts'
 import { showFigures } from './serve/figures.ts'
-import { journalRoot, keysFor, type Screen } from './serve/keys.ts'
+import { listenForHints, openRevoked } from './serve/following.ts'
+import { keysFor, type Screen } from './serve/keys.ts'
+import { listen } from './serve/listen.ts'
 import { fillWithPreset } from './serve/preset.ts'
 import { openQuotas } from './serve/quotas.ts'
 import { readinessOf } from './serve/readiness.ts'
-import { openSealing } from './serve/sealing.ts'
 import { mismatchEvent } from './serve/security.ts'
+import { openTrail } from './serve/trail.ts'
 import { warnOfJournalsLeft } from './serve/workers.ts'
-import { RevokedTokens } from './snapshot/revoked-tokens.ts'
 import { Snapshots } from './snapshot/snapshots.ts'
 import { noteUse } from './store/api-keys.ts'
-import { presenceOf } from './store/audit-log.ts'
 import { bootstrap } from './store/bootstrap.ts'
 import { clockSkew } from './store/clock.ts'
 import { openDataDirectory } from './store/data-directory.ts'
-import { checkConnection, type DatabaseOptions, isWalled, type OpenDatabase, openDatabase } from './store/database.ts'
+import { checkConnection, isWalled, type OpenDatabase } from './store/database.ts'
 import { openDeploymentKey } from './store/deployment-key.ts'
-import { Hints } from './store/hints.ts'
 import { loginStore } from './store/logins.ts'
-import { mayMigrate, migrate, pendingMigrations } from './store/migrate.ts'
-import { outboxStore } from './store/outbox.ts'
-import { pruneRevocations, revocationSource, sessionStore } from './store/sessions.ts'
+import { pruneRevocations, sessionStore } from './store/sessions.ts'
 import { openSigningKeys } from './store/signing-keys.ts'
 import { snapshotSource } from './store/snapshot.ts'
 import { pruneThrottles } from './store/throttles.ts'
@@ -68,9 +63,6 @@ const DOOR_MS = 3_000
 const READING_CONNECTIONS = 3
 /** What may be asked of the audit at once: counting a day of a busy tenant. */
 const READING_QUERY_MS = 10_000
-const SHIP_MS = 2_500
-/** A batch takes a fraction of it; a connection that hangs is given up after it, and shipping goes on. */
-const SHIPPING_QUERY_MS = 5_000
 /** A page of a verification; also the count of what stands after a tenant's last record. */
 const VERIFY_QUERY_MS = 60_000
 const SECOND = 1_000
@@ -96,12 +88,11 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   if (!cluster.isWorker) await warnOfJournalsLeft(dataDir, config.workers, logger)
   const keys = await keysFor(config, dataDir, screen)
   const url = await databaseUrl(config, dataDir, logger, opened)
-  const database = openPool('verdict', url, config.poolSize, logger, opened)
+  const opening = { url, logger, opened }
+  const database = openPool(opening, 'verdict', config.poolSize)
   // Writers of a busy tenant wait for each other with a connection in hand: what decisions need does not queue there.
-  const facts = openPool('verdict facts', url, FACT_CONNECTIONS, logger, opened)
-  const reading = openPool('verdict reading', url, READING_CONNECTIONS, logger, opened, {
-    queryTimeout: READING_QUERY_MS,
-  })
+  const facts = openPool(opening, 'verdict facts', FACT_CONNECTIONS)
+  const reading = openPool(opening, 'verdict reading', READING_CONNECTIONS, { queryTimeout: READING_QUERY_MS })
   await checkConnection(database.db)
   await bringSchemaUpToDate(database, url)
   if (!(await isWalled(database.db))) {
@@ -111,7 +102,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   const masterKeys = { current: keys.masterKey, previous: keys.previousMasterKey }
   const deploymentKey = await openDeploymentKey(database.db, masterKeys)
 
-  const trail = await openTrail(config, dataDir, url, deploymentKey, logger, opened)
+  const trail = await openTrail(opening, config, dataDir, deploymentKey)
   const metrics = new Metrics()
   const snapshots = new Snapshots({
     source: snapshotSource(facts.db),
@@ -126,9 +117,8 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   })
   snapshots.start()
   opened.add('snapshots', () => snapshots.stop())
-  const revoked = await openRevoked(config, facts, logger, opened)
-  const hints = listenForHints(config.listenDatabaseUrl ?? url, snapshots, revoked, logger)
-  opened.add('hints', () => hints.stop())
+  const revoked = await openRevoked(opening, config, facts)
+  const hints = listenForHints(opening, config, snapshots, revoked)
   const hasher = passwordHasher()
   opened.add('password threads', () => hasher.close())
   showFigures(metrics, snapshots, trail, hints, database)
@@ -158,14 +148,13 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
     }),
     warn: (error, issuer) => logger.warn({ err: error, issuer }, 'the keys of a trusted issuer could not be had'),
   })
-  const { quotas, prune } = openQuotas(
-    openPool('verdict quotas', url, QUOTA_CONNECTIONS, logger, opened).db,
-    deploymentKey,
-    clock,
-  )
+  const counting = openPool(opening, 'verdict quotas', QUOTA_CONNECTIONS)
+  const { quotas, prune } = openQuotas(counting.db, deploymentKey, clock)
   opened.add('quotas', () => quotas.close())
   every(SECOND, opened, () => quotas.sweep())
   every(MINUTE, opened, prune)
+  // A verification holds a connection for as long as it takes.
+  const verifying = openPool(opening, 'verdict verify', VERIFICATIONS, { queryTimeout: VERIFY_QUERY_MS })
   const contexts = contextTokens(signingKeys, config.publicUrl, (id) => revoked.isRevoked(id))
   const app = await createServer({ logger, metrics, ...config.edge, isClosing: () => state.isClosing })
   const door = new Door(app)
@@ -187,7 +176,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
     }),
     metrics,
     db: database.db,
-    verify: openVerification(url, dataDir, logger, opened),
+    verify: verification(verifying.db, () => notesInFile(copiesFile(dataDir))),
     reading: reading.db,
     redactor,
     logIn: passwordLogin({ store: loginStore(database.db), ...people, clock }),
@@ -231,130 +220,6 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   }
 }
 
-function openPool(
-  name: string,
-  url: string,
-  size: number,
-  logger: Logger,
-  opened: Opened,
-  timing: Pick<DatabaseOptions, 'queryTimeout'> = {},
-): OpenDatabase {
-  const onIdleError = (error: Error) => logger.warn({ err: error }, 'a connection to Postgres was lost')
-  const database = openDatabase({ url, name, size, onIdleError, ...timing })
-  opened.add(name, () => database.close())
-  return database
-}
-
-/** Runs what is pending as the service's own role, where that role may; a restricted one says who must. */
-async function bringSchemaUpToDate({ db }: OpenDatabase, url: string): Promise<void> {
-  const pending = await pendingMigrations(db)
-  if (pending.length === 0) return
-  if (await mayMigrate(db)) {
-    await migrate(url)
-    return
-  }
-  throw new Failure(
-    'unsafe_configuration',
-    'the schema is older than this version: run `verdict migrate` as the owner of the tables, or give VERDICT_MIGRATE_DATABASE_URL',
-    { problems: pending.map((name) => ({ pointer: '', detail: `${name} has not run` })) },
-  )
-}
-
-/** The audit's own connections: shipping must not wait behind decisions, and a batch takes its time. */
-async function openTrail(
-  config: Config,
-  dataDir: string,
-  url: string,
-  masterKey: Buffer,
-  logger: Logger,
-  opened: Opened,
-): Promise<AuditTrail> {
-  const writer = v7()
-  const name = presenceOf(writer)
-  const { db, close } = openDatabase({ url, name, size: 2, queryTimeout: SHIPPING_QUERY_MS, isPresent: true })
-  opened.add('audit database', close)
-  const sealing = await openSealing({ db, masterKey, dataDir, log: logger })
-  opened.add('sealing', () => sealing.stop())
-  const trail = await AuditTrail.open({
-    root: journalRoot(dataDir),
-    writer,
-    fsync: config.journalFsync,
-    maxBytes: config.journalMaxBytes,
-    store: { ...sealing.store, ...outboxStore(db) },
-    log: logger,
-  })
-  opened.add('audit trail', (ms) => trail.stop(Math.min(ms, SHIP_MS)))
-  return trail
-}
-
-/** Connections of its own: a verification holds one for as long as it takes. */
-function openVerification(url: string, dataDir: string, logger: Logger, opened: Opened): Verify {
-  const { db } = openPool('verdict verify', url, VERIFICATIONS, logger, opened, { queryTimeout: VERIFY_QUERY_MS })
-  return verification(db, () => notesInFile(copiesFile(dataDir)))
-}
-
-/** Which sessions were ended, known from the start on. */
-async function openRevoked(
-  { maxStalenessMs: maxStaleness }: Config,
-  { db }: OpenDatabase,
-  logger: Logger,
-  opened: Opened,
-): Promise<RevokedTokens> {
-  const onError = (error: unknown) => logger.warn({ err: error }, 'it could not be asked which sessions were ended')
-  const revoked = new RevokedTokens({ source: revocationSource(db), maxStaleness, onError })
-  await revoked.start()
-  opened.add('ended sessions', () => revoked.stop())
-  return revoked
-}
-
-/** What is committed elsewhere is in force here as soon as it is told; without being told, with the next poll. */
-function listenForHints(url: string, snapshots: Snapshots, revoked: RevokedTokens, logger: Logger): Hints {
-  const failed = (error: unknown) => logger.warn({ err: error }, 'a change that was told of could not be read')
-  const hints = new Hints({
-    url,
-    listener: {
-      changed: (tenant, revision) => void snapshots.hint(tenant, revision).catch(failed),
-      revoked: () => void revoked.poll().catch(failed),
-      listening: () => void Promise.all([snapshots.poll(), revoked.poll()]).catch(failed),
-      lost: (error) => logger.warn({ err: error }, 'changes are not told of any more; the poll goes on'),
-    },
-  })
-  hints.start()
-  return hints
-}
-
-function administer(
-  { db }: OpenDatabase,
-  trail: AuditTrail,
-  snapshots: Snapshots,
-  revoked: RevokedTokens,
-  people: CredentialParts,
-  redactor: Redactor,
-  logger: Logger,
-): Administration {
-  return createAdministration({
-    ...people,
-    db,
-    writer: trail.journal.writer,
-    announce: async (tenant, id, event) => {
-      await trail.outbox.announce(tenant, id, event)
-    },
-    applied: async (tenant, revision, changes) => {
-      // A write may have ended sessions: of whoever was deleted, or has a new password.
-      const ended = revoked.poll().then(
-        () => true,
-        () => false,
-      )
-      return (await snapshots.applied(tenant, revision, changes)) && ended
-    },
-    vagueRules: (tenant, revision) => snapshots.vagueRules(tenant, revision),
-    faultOf: (tenant, kind, name) => snapshots.faultOf(tenant, kind, name),
-    clock: () => new Date(),
-    redactor,
-    warn: (error) => logger.warn({ err: error }, 'the record of a change waits in the outbox'),
-  })
-}
-
 async function skewOf({ db }: OpenDatabase, clock: () => number): Promise<number | undefined> {
   return clockSkew(db, clock).catch(() => undefined)
 }
@@ -363,19 +228,4 @@ function every(ms: number, opened: Opened, work: () => Promise<void>): void {
   // What it does is tried again the next time; who must know of a failure is told by the part that failed.
   const timer = setInterval(() => void work().catch(() => undefined), ms).unref()
   opened.add('timer', () => clearInterval(timer))
-}
-
-async function listen(app: { listen(options: object): Promise<string> }, config: Config): Promise<string> {
-  const { host, port, edge } = config
-  // Fastify knows of no TLS but its own.
-  const url = (address: string) => (edge.tls === undefined ? address : address.replace(/^http:/, 'https:'))
-  try {
-    return url(
-      await app.listen({ host, port, listenTextResolver: (address: string) => `Verdict answers at ${url(address)}` }),
-    )
-  } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
-    const why = code === 'EADDRINUSE' ? 'the port is in use' : code
-    throw new Failure('unsafe_configuration', `can't listen on ${host}:${port}: ${why}`, { cause })
-  }
 }
