@@ -25,6 +25,7 @@ import type { Listed, Page } from '../store/cursor.ts'
 import { beyondParent, parentOf } from './capabilities/delegation.ts'
 import type { Change, Changer, Outcome } from './change.ts'
 import { utc } from './normal.ts'
+import { abnormalResources } from './operations.ts'
 import { checkPrecondition } from './precondition.ts'
 import { notFound, refuse } from './refusal.ts'
 import { type ShownCapability, shownCapability } from './representation.ts'
@@ -86,7 +87,8 @@ export async function grant(
 ): Promise<Outcome<ShownCapability>> {
   const { trx, at, revision: version } = change
   const document = given(change, asked, parent)
-  refuse([...checkCompiled(document), ...(await vagueCapability(change, document))])
+  const ids = [...(await vagueCapability(change, document)), ...(await abnormalResources(change, document))]
+  refuse([...checkCompiled(document), ...ids])
   const { id } = document
   const root = parent?.root ?? id
   await refuseTooMany(change, root)

@@ -7,7 +7,7 @@ import { abnormalPatterns, normalTypes, undeclaredInOperations } from '../policy
 import type { Declared } from '../policy/undeclared.ts'
 import type { Database } from '../store/schema.ts'
 import { getSettings } from '../store/settings.ts'
-import { declaredTypes, type IdPattern, idPatternsOf } from '../store/types.ts'
+import { declaredTypes, type IdPattern, idPatternsOf, type PatternTable } from '../store/types.ts'
 import type { ReadBundle } from './bundle/document.ts'
 import { slices } from './bundle/slices.ts'
 import type { Change } from './change.ts'
@@ -36,15 +36,18 @@ export async function operationsInSettings(
       operations,
       newlyNormal(before.operations, operations),
       (table, type) => idPatternsOf(trx, tenant, table, type),
-      ['rules', 'roles'],
+      ['rules', 'roles', 'quotas'],
     )),
   ]
 }
 
-/** The ids of a rule's resources that no target could have. */
-export async function abnormalRule({ trx, tenant }: Change, rule: Rule): Promise<Problem[]> {
+/** Of a rule, a quota or a capability: the ids of its resources that no target could have. */
+export async function abnormalResources(
+  { trx, tenant }: Change,
+  { resources }: Pick<Rule, 'resources'>,
+): Promise<Problem[]> {
   const types = normalTypes(await standingOperations(trx, tenant))
-  return abnormalPatterns(types, rule.resources)
+  return abnormalPatterns(types, resources)
 }
 
 export async function abnormalRole({ trx, tenant }: Change, role: Role): Promise<Problem[]> {
@@ -69,7 +72,7 @@ export async function operationsOn({ trx, tenant }: Change, type: string): Promi
 export interface StandingOperations {
   operations(): Promise<OperationSettings>
   types(names: string[]): Promise<Declared>
-  patterns(table: 'rules' | 'roles', type: string): AsyncIterable<readonly IdPattern[]>
+  patterns(table: PatternTable, type: string): AsyncIterable<readonly IdPattern[]>
 }
 
 /** The same of a bundle: of what it leaves alone, what stands counts. */
@@ -92,6 +95,8 @@ export async function operationsInBundle(
       await standingPatterns(operations, newlyNormal(before, operations), standing.patterns, [
         ...(rules === undefined ? (['rules'] as const) : []),
         ...(roles === undefined ? (['roles'] as const) : []),
+        // No bundle has quotas.
+        'quotas',
       ]),
     ),
   ]
@@ -161,7 +166,7 @@ async function standingPatterns(
   operations: OperationSettings,
   types: ReadonlyMap<string, Normalization>,
   patterns: StandingOperations['patterns'],
-  tables: readonly ('rules' | 'roles')[],
+  tables: readonly PatternTable[],
 ): Promise<Problem[]> {
   const problems: Problem[] = []
   for (const type of types.keys()) {
@@ -169,7 +174,7 @@ async function standingPatterns(
     for (const table of tables) {
       for await (const page of patterns(table, type)) {
         for (const { name, id } of page) {
-          const owner = `${table === 'rules' ? 'rule' : 'role'} ${name}`
+          const owner = `${table.slice(0, -1)} ${name}`
           for (const { detail } of abnormalPatterns(types, [{ type, id }])) {
             problems.push(at(kind, 'normalize', `${owner}: the pattern ${JSON.stringify(id)} ${detail}`))
             if (problems.length === TOLD) return problems

@@ -9,6 +9,7 @@ import { quotas } from '../store/quotas.ts'
 import { declaredTypes } from '../store/types.ts'
 import type { Changer } from './change.ts'
 import { type DocumentKind, deleteDocument, putDocument } from './documents.ts'
+import { abnormalResources } from './operations.ts'
 import { unknownRoles } from './references.ts'
 import { notFound } from './refusal.ts'
 import { type Readable, readable, type Written } from './representation.ts'
@@ -49,7 +50,8 @@ const QUOTA: DocumentKind<Quota> = {
   async check(change, quota) {
     const { trx, tenant } = change
     const roles = await unknownRoles(trx, tenant, rolesOfSubjects(asRule(quota)))
-    return [...checkQuota(quota), ...roles, ...(await vagueQuota(change, asRule(quota)))]
+    const ids = [...(await vagueQuota(change, asRule(quota))), ...(await abnormalResources(change, quota))]
+    return [...checkQuota(quota), ...roles, ...ids]
   },
   async warnings({ trx, tenant }, quota) {
     const rule = asRule(quota)

@@ -1,4 +1,6 @@
+import { redactedResources } from '../audit/redacted-event.ts'
 import type { Redaction } from '../audit/redaction.ts'
+import type { GivenCapability } from '../policy/capability.ts'
 import type { CredentialFacts } from '../policy/change.ts'
 import type { EntityRef, Properties } from '../policy/model.ts'
 import type { GivenPermissionRequest } from '../policy/permission-request.ts'
@@ -25,7 +27,7 @@ function redactedThing(kind: ChangeRow['kind'], thing: unknown, redaction: Redac
   if (kind === 'entity') return redactedEntity(thing as Partial<LoggedEntity>, redaction)
   if (kind === 'credential') return redactedCredential(thing as CredentialFacts, redaction)
   if (kind === 'assignment') return redactedAssignment(thing as Partial<LoggedAssignment>, redaction)
-  if (kind === 'capability') return redactedAssignment(thing as Partial<LoggedAssignment>, redaction)
+  if (kind === 'capability') return redactedCapability(thing as Partial<GivenCapability>, redaction)
   if (kind === 'permission_request') return redactedRequest(thing as Partial<GivenPermissionRequest>, redaction)
   if (kind === 'api_key') return redactedHolder(thing as Partial<LoggedAssignment>, redaction)
   return thing
@@ -72,13 +74,30 @@ function redactedAssignment(assignment: Partial<LoggedAssignment>, redaction: Re
   }
 }
 
+/** What somebody was given by name says of them what they may see: its resources are hidden as those of questions are. */
+function redactedCapability(capability: Partial<GivenCapability>, redaction: Redaction): object {
+  return { ...redactedAssignment(capability, redaction), ...redactedResources(capability, redaction) }
+}
+
 function redactedRequest(request: Partial<GivenPermissionRequest>, redaction: Redaction): object {
   const { asked_by, decision } = request
   const actor = (ref: EntityRef) => ({ ...ref, id: redaction.id(['actor', 'id'], ref.id) })
   return {
     ...redactedHolder(request, redaction),
+    ...redactedResources(request, redaction),
     ...(asked_by !== undefined && { asked_by: actor(asked_by) }),
-    ...(decision && { decision: { ...decision, by: actor(decision.by) } }),
+    ...(decision && { decision: redactedDecision(decision, redaction) }),
+  }
+}
+
+function redactedDecision(
+  { by, granted, ...decision }: NonNullable<GivenPermissionRequest['decision']>,
+  redaction: Redaction,
+): object {
+  return {
+    ...decision,
+    by: { ...by, id: redaction.id(['actor', 'id'], by.id) },
+    granted: granted && { ...granted, ...redactedResources(granted, redaction) },
   }
 }
 

@@ -13,7 +13,7 @@ import { declaredTypes } from '../store/types.ts'
 import type { Changer } from './change.ts'
 import { createDocument, type DocumentKind, deleteDocument, putDocument } from './documents.ts'
 import { normalRule, policyOf } from './normal.ts'
-import { abnormalRule } from './operations.ts'
+import { abnormalResources } from './operations.ts'
 import { type Naming, unknownRoles } from './references.ts'
 import { notFound } from './refusal.ts'
 import { type Readable, readable, type Written } from './representation.ts'
@@ -58,7 +58,7 @@ const RULE: DocumentKind<Rule> = {
   async check(change, rule) {
     const { trx, tenant } = change
     const roles = await unknownRoles(trx, tenant, rolesOfSubjects(rule))
-    const ids = [...(await vagueRule(change, rule)), ...(await abnormalRule(change, rule))]
+    const ids = [...(await vagueRule(change, rule)), ...(await abnormalResources(change, rule))]
     return [...checkRule(rule), ...(await unknownPolicy(trx, tenant, rule)), ...roles, ...ids]
   },
   async warnings({ trx, tenant }, rule) {

@@ -78,15 +78,48 @@ function withProperties<T extends { readonly properties?: Properties }>(
 }
 
 function redactedContext(context: Properties, redaction: Redaction): Properties {
-  const { explained, query, changes, of } = context
+  const { explained, query, changes, of, capabilities } = context
   return {
     ...context,
     // Whom a security context is about.
     ...(isRecord(of) &&
       typeof of['id'] === 'string' && { of: { ...of, id: redaction.id(['subject', 'id'], of['id']) } }),
+    ...(Array.isArray(capabilities) && { capabilities: capabilities.map((layer) => redactedLayer(layer, redaction)) }),
     ...(isRecord(explained) && { explained: { ...explained, ...redactedRequest(requestIn(explained), redaction) } }),
     ...(isRecord(query) && { query: redactedQuery(query, redaction) }),
     ...(Array.isArray(changes) && { changes: changes.map((change) => redactedKey(change, redaction)) }),
+  }
+}
+
+/** What a security context carries is no policy, and may name whom it is about, or what that may see. */
+function redactedLayer(layer: unknown, redaction: Redaction): unknown {
+  if (!Array.isArray(layer)) return layer
+  return layer.map((capability) =>
+    isRecord(capability) ? { ...capability, ...redactedResources(capability, redaction) } : capability,
+  )
+}
+
+/**
+ * Of something that is given to somebody, its resources as a question's are treated. A condition is dropped where anything
+ * is hidden: what stands in it can't be told apart.
+ */
+export function redactedResources(
+  { resources, condition }: { readonly resources?: unknown; readonly condition?: unknown },
+  redaction: Redaction,
+): { readonly resources?: unknown; readonly condition?: null } {
+  const id = (value: unknown) => (typeof value === 'string' ? redaction.id(['resource', 'id'], value) : value)
+  const redacted = (selector: unknown) => {
+    if (!isRecord(selector)) return selector
+    const { within } = selector
+    return {
+      ...selector,
+      ...('id' in selector && { id: id(selector['id']) }),
+      ...(isRecord(within) && { within: { ...within, id: id(within['id']) } }),
+    }
+  }
+  return {
+    ...(Array.isArray(resources) && { resources: resources.map(redacted) }),
+    ...(typeof condition === 'string' && { condition: null }),
   }
 }
 

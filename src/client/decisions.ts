@@ -210,8 +210,9 @@ export class Decisions {
       signal,
     }
     try {
-      const { body } = await this.#transport.json(call)
-      if (!isObject(body)) throw notAnAnswer('decision')
+      const { status, body } = await this.#transport.json(call)
+      // Of a 203 or 206 somebody else made the body, or it is a part.
+      if (status !== 200 || !isObject(body)) throw notAnAnswer('decision')
       return body
     } catch (error) {
       if (own !== undefined && isUnknownRevision(error)) this.#revision.forget(own)

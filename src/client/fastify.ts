@@ -62,8 +62,8 @@ async function verdict(app: FastifyInstance, options: FastifyGuardOptions): Prom
       return denial === undefined ? undefined : refused(denial, request, reply)
     }
   const refused = async (denial: Denial, request: FastifyRequest, reply: FastifyReply) => {
-    await onDenied?.(denial, request, reply)
-    if (!reply.sent) reply.code(denial.status).type(PROBLEM_TYPE).send(problemText(denial))
+    const isAnswered = onDenied !== undefined && (await answers(reply, () => onDenied(denial, request, reply)))
+    if (!isAnswered && !reply.sent) reply.code(denial.status).type(PROBLEM_TYPE).send(problemText(denial))
     return reply
   }
   const requirePermission: RequirePermission = (action, resource, asking = {}) => guard(action, resource, asking)
@@ -74,6 +74,23 @@ async function verdict(app: FastifyInstance, options: FastifyGuardOptions): Prom
   app.decorateRequest('decision', null)
   app.decorate('requirePermission', requirePermission)
   app.decorate('requireRole', requireRole)
+}
+
+/** Whether it sends something. `reply.sent` is false until the last byte: asynchronous hooks and streams come between. */
+async function answers(reply: FastifyReply, work: () => unknown): Promise<boolean> {
+  const { send } = reply
+  let isSent = false
+  reply.send = (payload) => {
+    isSent = true
+    reply.send = send
+    return send.call(reply, payload)
+  }
+  try {
+    await work()
+  } finally {
+    reply.send = send
+  }
+  return isSent
 }
 
 /** The plugin. What it adds is there for the whole application, not for a scope of its own. */

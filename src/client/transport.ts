@@ -26,6 +26,7 @@ export interface Call {
 export type Retry = 'repeatable' | 'unanswered' | 'never'
 
 export interface Answered {
+  readonly status: number
   readonly body: unknown
   readonly headers: Headers
 }
@@ -61,6 +62,7 @@ export class Transport {
     const deadline = this.#deadline(call)
     try {
       return await this.#tried(call, deadline, async (response) => ({
+        status: response.status,
         body: await jsonOf(response, call.maxBytes ?? MAX_ANSWER, deadline),
         headers: response.headers,
       }))

@@ -170,8 +170,9 @@ class Making {
     return made.decision.decision
   }
 
-  #unasked(tenant: TenantSnapshot, { at, read, reason }: Extract<Query, { reason: unknown }>): false {
-    const { revision, index } = tenant
+  #unasked(tenant: TenantSnapshot, { at, read, reason: why }: Extract<Query, { reason: unknown }>): false {
+    const { revision, index, status } = tenant
+    const reason = status === 'suspended' ? 'tenant_suspended' : why
     const place = { first: this.#records.first, item: at }
     const event = { ...inErrorEvent(this.#asking, read, this.#parts.clock(), place), reason, revision }
     const decision_id = this.#records.add(tenant, event)

@@ -98,10 +98,12 @@ export function limitsOf(id: string, constraints: Constraints): NonNullable<Rule
 function withinLimits(constraints: Constraints): string | null {
   const names = Object.keys(constraints).sort()
   if (names.length === 0) return null
+  // A negative amount is none: it would pass for one that is within every limit.
   const each = names.map((name) => {
     const key = JSON.stringify(name)
     const limit = constraints[name] ?? 0
-    return `(!(${key} in context.requested) || context.requested[${key}] <= ${asDouble(limit)})`
+    const amount = `context.requested[${key}]`
+    return `(!(${key} in context.requested) || (${amount} >= 0.0 && ${amount} <= ${asDouble(limit)}))`
   })
   return `!has(context.requested) || (type(context.requested) == map && ${each.join(' && ')})`
 }

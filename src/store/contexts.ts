@@ -55,14 +55,20 @@ export async function revokeContext(
   return row && { subject: { type: row.subject_type, id: row.subject_id }, isNew: row.is_new }
 }
 
-/** Ends all contexts of a subject. @returns how many there were. */
-export async function revokeContextsOf(db: Kysely<Database>, tenant: string, { type, id }: EntityRef): Promise<number> {
+/** Ends all contexts of subjects. @returns how many there were. */
+export async function revokeContextsOf(
+  db: Kysely<Database>,
+  tenant: string,
+  ...subjects: readonly EntityRef[]
+): Promise<number> {
+  const refs = JSON.stringify(subjects.map(({ type, id }) => ({ type, id })))
   const { rows } = await sql`
     with ended as (
-      update contexts set revoked_at = now()
-      where tenant_id = ${tenant} and subject_type = ${type} and subject_id = ${id} and revoked_at is null
-        and expires_at > now()
-      returning id, expires_at
+      update contexts c set revoked_at = now()
+      from jsonb_to_recordset(${refs}::jsonb) as ref(type text, id text)
+      where c.tenant_id = ${tenant} and c.subject_type = ref.type and c.subject_id = ref.id and c.revoked_at is null
+        and c.expires_at > now()
+      returning c.id, c.expires_at
     ), noted as (
       insert into revoked_tokens (id, expires_at)
       select id, expires_at + make_interval(secs => ${KNOWN_FOR_S}) from ended on conflict do nothing

@@ -89,19 +89,24 @@ export async function documentsNaming(
   return found
 }
 
-/** A pattern of ids, and the rule or role that it stands in. */
+/** A pattern of ids, and the rule, role or quota that it stands in. */
 export interface IdPattern {
   readonly name: string
   readonly id: string
 }
 
-const RESOURCES = { rules: '$.resources[*]', roles: '$.permissions[*].resources[*]' } as const
+const RESOURCES = {
+  rules: '$.resources[*]',
+  roles: '$.permissions[*].resources[*]',
+  quotas: '$.resources[*]',
+} as const
+export type PatternTable = keyof typeof RESOURCES
 
-/** Pages of the patterns of ids that rules or roles have for a type, in the order of their names. */
+/** Pages of the patterns of ids that rules, roles or quotas have for a type, in the order of their names. */
 export async function* idPatternsOf(
   db: Kysely<Database>,
   tenant: string,
-  table: keyof typeof RESOURCES,
+  table: PatternTable,
   type: string,
 ): AsyncGenerator<readonly IdPattern[]> {
   const path = `${RESOURCES[table]} ? (@.type == $type).id`

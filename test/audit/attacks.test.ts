@@ -184,6 +184,18 @@ const ATTACKS: readonly Attack[] = [
     says: /subject_hash/,
   },
   {
+    name: 'puts a row beyond all time',
+    does: (owner) => rowsOf(owner.query(`update audit set at = 'infinity' where id = ${victim}`)),
+    alone: { integrity: ['column'], completeness: [] },
+    outside: { integrity: ['column'], completeness: [] },
+  },
+  {
+    name: 'spoils the lists of logs',
+    does: (owner) => rowsOf(owner.query(`update audit_checkpoints set writers = '[]'`)),
+    alone: { integrity: ['checkpoint'], completeness: [] },
+    outside: { integrity: ['checkpoint'], completeness: [] },
+  },
+  {
     name: 'edits a row and computes its hash anew',
     does: async (owner) => {
       const { rows } = await owner.query(

@@ -120,6 +120,9 @@ export const FAULTS: Readonly<Record<string, Behaviour>> = {
   'is a 403 that says allow': (response) => json(response, ALLOW, { status: 403 }),
   'is a 429 that says allow': (response) => json(response, ALLOW, { status: 429, headers: { 'retry-after': '0' } }),
   'is a 204': (response) => response.writeHead(204).end(),
+  'is a 201 that says allow': (response) => json(response, ALLOW, { status: 201 }),
+  'is a 203 that says allow': (response) => json(response, ALLOW, { status: 203 }),
+  'is a 206 that says allow': (response) => json(response, ALLOW, { status: 206 }),
   'is slow': (response) => void setTimeout(() => json(response, ALLOW), 5_000),
   drips: (response) => {
     response.writeHead(200, { 'content-type': 'application/json' })

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import express from 'express'
 import { fastify } from 'fastify'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -165,6 +166,27 @@ describe.each([
       { question: { action: { name: 'role:editor' }, resource: { type: 'role', id: 'editor' } } },
     ])
     expect((await through({ answer: DENY, role: 'editor' })).told.status).toBe(403)
+  })
+})
+
+test('what the application answers in place of Fastify is left alone while hooks are still at it', async () => {
+  const { client } = answering(DENY)
+  const app = fastify()
+  closing.push(() => app.close())
+  app.addHook('onSend', async (_request, _reply, payload) => setTimeout(10, payload))
+  const onDenied: FastifyGuardOptions['onDenied'] = (_denial, _request, reply) => {
+    reply.code(404).type('text/plain').send('no such thing')
+  }
+  await app.register(verdict, { client, subject: () => alice, onDenied })
+  app.get(
+    '/',
+    { preHandler: app.requirePermission('document:read', () => ({ type: 'document', id: '1' })) },
+    () => 'no',
+  )
+  expect(await told(await app.listen({ port: 0, host: '127.0.0.1' }))).toEqual({
+    status: 404,
+    type: expect.stringMatching('text/plain'),
+    text: 'no such thing',
   })
 })
 

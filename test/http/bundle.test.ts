@@ -179,3 +179,13 @@ test('a big bundle is read off the event loop, and answers in the meantime are q
     { pointer: '/rules/300/name', detail: expect.stringMatching(/line \d+: anchors/) },
   ])
 })
+
+test('an entity that is wrong by itself, and names no parents, is told of', async () => {
+  const { status, body } = await put(
+    { verdict: 1, entities: [{ type: 'pdp:x', id: '1' }] },
+    {},
+    '/v1/bundle?dry_run=true',
+  )
+  expect(status).toBe(422)
+  expect(body.errors).toContainEqual(expect.objectContaining({ pointer: '/entities/0/type' }))
+})

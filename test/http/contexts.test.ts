@@ -340,6 +340,20 @@ describe('a context that is revoked', () => {
     }
   })
 
+  test('ends when a bundle leaves its subject out, as when it is deleted', async () => {
+    const bundle = (entities: object[]) => verdict.ask('PUT /v1/bundle', { body: { verdict: 1, entities } })
+    const kept = { type: 'user', id: 'kept' }
+    const bundled = { type: 'user', id: 'bundled' }
+    await bundle([kept, bundled])
+    const { token } = await created({ subject: bundled })
+    const narrower = (await attenuate(token, { quotas: { memory: 1 } })).body.token
+    expect((await bundle([kept])).status).toBe(200)
+    await bundle([kept, bundled])
+    const isEnded = (reason: string) => reason === 'context_revoked'
+    await eventually(() => reasonOf(token), isEnded, 3_000)
+    await eventually(() => reasonOf(narrower), isEnded, 3_000)
+  })
+
   test('are all of a subject that is deleted: created again, it inherits none', async () => {
     const subject = { type: 'user', id: 'brief' }
     const put = () => verdict.ask('PUT /v1/entities/user/brief', { body: {} })

@@ -1,10 +1,12 @@
 import type { GivenAssignment, PolicyChange } from '../../policy/change.ts'
 import { deleteAssignments, insertAssignments, putReasons } from '../../store/assignments.ts'
+import { revokeContextsOf } from '../../store/contexts.ts'
 import type { DocumentTable } from '../../store/documents.ts'
 import { deleteEntities, putEntities } from '../../store/entities.ts'
 import { policies } from '../../store/policies.ts'
 import { roles } from '../../store/roles.ts'
 import { rules } from '../../store/rules.ts'
+import { revokeSessionsOf } from '../../store/sessions.ts'
 import { putSettings } from '../../store/settings.ts'
 import { types } from '../../store/types.ts'
 import { given } from '../assignments.ts'
@@ -118,6 +120,9 @@ async function removeEntities(change: Change, section: Plan['entities']): Promis
   const { trx, tenant, log } = change
   for await (const slice of slices(section?.removed ?? [])) {
     await withdrawAround(change, slice)
+    // What others hold for it is refused as being in use; what it holds itself ends with it.
+    for (const subject of slice) await revokeSessionsOf(trx, tenant, subject)
+    await revokeContextsOf(trx, tenant, ...slice)
     await deleteEntities(trx, tenant, slice)
     for (const before of slice) {
       log({ kind: 'entity', key: { type: before.type, id: before.id }, operation: 'delete', before, after: null })

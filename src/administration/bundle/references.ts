@@ -8,7 +8,7 @@ import { policies } from '../../store/policies.ts'
 import { roles } from '../../store/roles.ts'
 import { declaredTypes, idPatternsOf } from '../../store/types.ts'
 import type { Change } from '../change.ts'
-import { policyOf } from '../normal.ts'
+import { normalEntity, policyOf } from '../normal.ts'
 import { operationsInBundle, type StandingOperations, standingOperations } from '../operations.ts'
 import { type Placed as PlacedEntity, parentCycles } from '../parents.ts'
 import { type Naming, neverStored } from '../references.ts'
@@ -170,7 +170,8 @@ async function outerCycles(change: Change, { sections }: ReadBundle, plan: Plan)
   const own = new Map<string, PlacedEntity>()
   for await (const slice of slices(sections.entities ?? [])) {
     for (const { place, document } of slice) {
-      own.set(refIdentity(document), { pointer: `/entities/${place}`, entity: document })
+      // What has a problem of its own stands as it was given, and may lack its parents.
+      own.set(refIdentity(document), { pointer: `/entities/${place}`, entity: normalEntity(document) })
     }
   }
   const gone = new Set((plan.entities?.removed ?? []).map(refIdentity))

@@ -31,7 +31,8 @@ export function differingColumn(row: StoredRecord, event: RecordedEvent): string
   for (const [column, said] of COLUMNS) if (row[column] !== (said(event) ?? null)) return column
   // The database makes them, unless its owner has told it otherwise.
   if (!row.is_found) return 'subject_hash or resource_hash'
-  if (row.at.getTime() !== Date.parse(event.at)) return 'at'
+  // `infinity` is no Date.
+  if (new Date(row.at).getTime() !== Date.parse(event.at)) return 'at'
   return areSame(row.rules ?? [], event.rules) ? undefined : 'rules'
 }
 

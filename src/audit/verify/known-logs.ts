@@ -12,6 +12,8 @@ export class KnownLogs {
   /** @returns what is wrong with what the checkpoint changed in the list. */
   apply({ writers, size }: StoredCheckpoint, opened: Checkpoint): string | undefined {
     const before = this.#logs
+    // Whoever writes into the database writes anything here.
+    if (!isList(writers)) return `the list of logs at ${size} records is none`
     if (writers.whole) this.#logs = new Map()
     for (const [writer, length, root] of writers.logs) {
       this.#logs.set(writer, { writer, size: length, root: Buffer.from(root, 'base64') })
@@ -34,4 +36,14 @@ export class KnownLogs {
   last(): SealedSize[] {
     return [...this.#logs.values()]
   }
+}
+
+function isList(writers: unknown): boolean {
+  if (typeof writers !== 'object' || writers === null || !('logs' in writers) || !Array.isArray(writers.logs))
+    return false
+  return writers.logs.every((log: unknown) => {
+    if (!Array.isArray(log)) return false
+    const [writer, size, root] = log
+    return typeof writer === 'string' && Number.isSafeInteger(size) && typeof root === 'string'
+  })
 }

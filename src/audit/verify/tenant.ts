@@ -164,7 +164,9 @@ class TenantCheck {
     const position = writers.find((state) => state.writer === writer)?.position ?? 0
     const others = position - 1 - last.seq
     if (others === 0 || others > LONGEST_TAIL) return
-    const near = await this.#evidence.countAfter(writer, last.seq, new Date(last.at.getTime() - HOUR))
+    // `infinity` is no Date.
+    const since = last.at instanceof Date ? new Date(last.at.getTime() - HOUR) : undefined
+    const near = await this.#evidence.countAfter(writer, last.seq, since)
     const there = near < others ? await this.#evidence.countAfter(writer, last.seq, undefined) : near
     if (there >= others) return
     const detail = `of the ${others} records after the tenant's last one in the log, ${there} are there: the others may be its own`

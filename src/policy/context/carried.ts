@@ -88,5 +88,5 @@ export function exceedsQuota({ quotas }: Carried, { context }: AccessRequest): b
 }
 
 function isWithinQuota(amount: unknown, quota: number | undefined): boolean {
-  return typeof amount === 'number' && quota !== undefined && amount <= quota
+  return typeof amount === 'number' && quota !== undefined && amount >= 0 && amount <= quota
 }
