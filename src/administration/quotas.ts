@@ -56,7 +56,7 @@ const QUOTA: DocumentKind<Quota> = {
   async warnings({ trx, tenant }, quota) {
     const rule = asRule(quota)
     const declared = await declaredTypes(trx, tenant, typesNamed(rule))
-    if (declared.size === 0) return []
+    if (declared.size === 0) return undeclaredInRule(rule, declared, () => false)
     const named = rule.subjects.flatMap((one) => ('id' in one ? [one] : []))
     const groups = await withMembers(trx, tenant, named)
     const isAlone = (type: string, id: string) => !groups.some((group) => group.type === type && group.id === id)

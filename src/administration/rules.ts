@@ -63,7 +63,7 @@ const RULE: DocumentKind<Rule> = {
   },
   async warnings({ trx, tenant }, rule) {
     const declared = await declaredTypes(trx, tenant, typesNamed(rule))
-    if (declared.size === 0) return []
+    if (declared.size === 0) return undeclaredInRule(rule, declared, () => false)
     const groups = await withMembers(
       trx,
       tenant,

@@ -10,7 +10,7 @@ import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { TenantSnapshot } from '../snapshot/tenant-snapshot.ts'
 import { answerOf, type Made } from './answer.ts'
 import { BatchRecords } from './batch-records.ts'
-import { inErrorEvent } from './event.ts'
+import { decisionEvent, inErrorEvent } from './event.ts'
 import { type ProofParts, type ProvenRequest, proveSubject } from './proof.ts'
 import type { Quotas } from './quotas.ts'
 
@@ -30,16 +30,18 @@ export class SettingsChanged extends Failure {
   }
 }
 
-/** One of them; or one that is denied without being asked, and what of it can be read. */
-export type Item = Question | { readonly read: Readable; readonly reason: Unasked; readonly problems?: undefined }
+/** One of them; or one that cannot be asked, of which it is known who would ask. Its resource stands for none. */
+export type Item =
+  | Question
+  | { readonly request: DecisionRequest; readonly unasked: Unasked; readonly problems?: undefined }
 
 /** A question, or what is wrong with it and what of it can be read. */
 export type Question =
   | { readonly request: DecisionRequest; readonly problems?: undefined }
   | { readonly read: Readable; readonly problems: readonly Problem[] }
 
-/** Why an item is denied without being a question. */
-export type Unasked = 'unmapped_operation'
+/** Why it cannot be: what it asks is mapped to nothing, or what is wrong with it. */
+export type Unasked = 'unmapped_operation' | readonly Problem[]
 
 /** null: it is not there, or it is not what it should be. */
 export interface Readable {
@@ -80,10 +82,7 @@ interface Decided {
   readonly mode: AuditMode
 }
 
-type Query =
-  | { readonly at: number; readonly proven: ProvenRequest }
-  | InError
-  | { readonly at: number; readonly proven?: undefined; readonly read: Readable; readonly reason: Unasked }
+type Query = { readonly at: number; readonly proven: ProvenRequest; readonly unasked: Unasked | undefined } | InError
 
 interface InError {
   readonly at: number
@@ -148,12 +147,12 @@ class Making {
   item(tenant: TenantSnapshot, facts: Facts | undefined, query: Query): boolean | Promise<boolean> {
     if (this.#settings !== undefined && this.#settings !== tenant.index.settings) throw new SettingsChanged()
     this.mode = tenant.index.settings.audit_mode
-    if (query.proven === undefined)
-      return 'reason' in query ? this.#unasked(tenant, query) : this.#inError(tenant, query)
+    if (query.proven === undefined) return this.#inError(tenant, query)
     if (facts === undefined) throw new Failure('internal', 'the facts of an item were not looked for')
-    const { proven, at } = query
+    const { proven, at, unasked } = query
     try {
       const made = this.#parts.make(tenant, facts, proven, this.#budgets)
+      if (unasked !== undefined) return this.#unasked(tenant, proven.request, at, made, unasked)
       const drawing = this.#parts.quotas.draw(tenant.id, made)
       if (!(drawing instanceof Promise)) return this.#decided(tenant, proven.request, at, drawing)
       return drawing.then((drawn) => this.#decided(tenant, proven.request, at, drawn))
@@ -170,15 +169,21 @@ class Making {
     return made.decision.decision
   }
 
-  #unasked(tenant: TenantSnapshot, { at, read, reason: why }: Extract<Query, { reason: unknown }>): false {
-    const { revision, index, status } = tenant
-    const reason = status === 'suspended' ? 'tenant_suspended' : why
-    const place = { first: this.#records.first, item: at }
-    const event = { ...inErrorEvent(this.#asking, read, this.#parts.clock(), place), reason, revision }
-    const decision_id = this.#records.add(tenant, event)
-    const rules = index.settings.rules_in_answers ? { rules: [] } : {}
-    this.reasons.push(reason)
-    this.evaluations.push({ decision: false, context: { decision_id, reason, ...rules, obligations: [], revision } })
+  /** A deny whatever is asked of whom; what is known of who asks is told first. */
+  #unasked(tenant: TenantSnapshot, request: AccessRequest, item: number, made: Made, why: Unasked): false {
+    const { reason: found } = made.decision
+    const reason = OF_WHO_ASKS.has(found) ? found : why === 'unmapped_operation' ? why : undefined
+    const decision = { decision: false, reason: reason ?? 'no_applicable_rule', rules: [], obligations: [] } as const
+    const place = { first: this.#records.first, item }
+    const event = decisionEvent(this.#asking, request, { ...made, decision }, this.#parts.clock(), place)
+    const recorded = { ...event, resource: null, reason: reason ?? 'invalid_request' }
+    const id = this.#records.add(tenant, recorded)
+    if (reason !== undefined) this.reasons.push(reason)
+    this.evaluations.push(
+      reason === undefined && why !== 'unmapped_operation'
+        ? answerInError(id, notAQuestion(why))
+        : answerOf(id, { ...made, decision }, request),
+    )
     return false
   }
 
@@ -197,6 +202,19 @@ function ownFault(error: unknown): Failure {
 }
 
 const OWN_FAULTS: ReadonlySet<FailureCode> = new Set(['invalid_request', 'invalid_subject_token'])
+
+/** Reasons that come before whatever could be said of what is asked. */
+const OF_WHO_ASKS: ReadonlySet<Reason> = new Set([
+  'tenant_suspended',
+  'context_invalid',
+  'context_expired',
+  'context_revoked',
+  'subject_disabled',
+])
+
+function notAQuestion(problems: readonly Problem[]): Failure {
+  return new Failure('invalid_request', 'this is no question that can be decided', { problems })
+}
 
 function readOf({ subject, action, resource, context }: AccessRequest): Readable {
   return { subject, action, resource, context: context ?? null }
@@ -218,24 +236,17 @@ async function provenQueries(parts: ProofParts, tenant: string, items: readonly 
 }
 
 function queryOf(parts: ProofParts, tenant: string, item: Item, at: number): Query | Promise<Query> {
-  if ('reason' in item) return { at, read: item.read, reason: item.reason }
-  if (item.problems !== undefined) {
-    const { read, problems } = item
-    return {
-      at,
-      read,
-      failure: new Failure('invalid_request', 'this is no question that can be decided', { problems }),
-    }
-  }
+  if (item.problems !== undefined) return { at, read: item.read, failure: notAQuestion(item.problems) }
   const { request } = item
+  const unasked = 'unasked' in item ? item.unasked : undefined
   const refused = (error: unknown): Query => {
     const { action, resource, context } = request
     return { at, read: { subject: null, action, resource, context: context ?? null }, failure: ownFault(error) }
   }
   try {
     const proving = proveSubject(parts, tenant, request)
-    if (proving instanceof Promise) return proving.then((proven) => ({ at, proven }), refused)
-    return { at, proven: proving }
+    if (proving instanceof Promise) return proving.then((proven) => ({ at, proven, unasked }), refused)
+    return { at, proven: proving, unasked }
   } catch (error) {
     return refused(error)
   }

@@ -7,7 +7,7 @@ import { DEFAULT_SETTINGS, type Settings } from '../policy/model.ts'
 import { withoutRepeats } from '../policy/obligations.ts'
 import { type Mapped, mappedPermission } from '../policy/operation.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
-import { type Item, type Readable, SettingsChanged } from './batch.ts'
+import { type Item, SettingsChanged } from './batch.ts'
 
 /** Decides all the permissions that an operation declares it needs, by the tenant's mapping. */
 export type AuthorizeOperation = (asking: Asking, asked: OperationRequest) => Promise<OperationAnswer>
@@ -54,17 +54,17 @@ export function createOperation({ pdp, snapshots }: OperationParts): AuthorizeOp
   return (asking, asked) => decided(asking, asked, TRIES)
 }
 
+/** Of a type of Verdict's own, so that nothing of a tenant's policy is about it. */
+const NOTHING = { type: 'pdp:operation', id: '*' }
+
 function itemOf({ subject, context, permissions }: OperationRequest, mapped: Mapped | undefined, place: number): Item {
-  if (mapped?.resource !== undefined) {
-    const { action, resource } = mapped
-    const request = context === undefined ? { subject, action, resource } : { subject, action, resource, context }
-    return { request: request as DecisionRequest }
-  }
-  const named = 'id' in subject ? subject : null
   const action = mapped?.action ?? { name: permissions[place]?.kind ?? '' }
-  const read: Readable = { subject: named, action, resource: null, context: context ?? null }
-  if (mapped === undefined) return { read, reason: 'unmapped_operation' }
-  return { read, problems: [{ pointer: '/target', detail: mapped.fault }] }
+  const { resource = NOTHING } = mapped ?? {}
+  const asked = context === undefined ? { subject, action, resource } : { subject, action, resource, context }
+  const request = asked as DecisionRequest
+  if (mapped === undefined) return { request, unasked: 'unmapped_operation' }
+  if (mapped.resource === undefined) return { request, unasked: [{ pointer: '/target', detail: mapped.fault }] }
+  return { request }
 }
 
 function answerOf(

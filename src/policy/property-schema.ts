@@ -78,6 +78,8 @@ const OPTIONS: Options = {
   meta: false,
   validateSchema: false,
   inlineRefs: false,
+  // 19.99 is a multiple of 0.01, though its double is not.
+  multipleOfPrecision: 9,
   // Else every object has a "constructor", and a "toString".
   ownProperties: true,
   formats: Object.fromEntries(FORMATS),

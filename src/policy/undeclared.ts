@@ -45,10 +45,20 @@ function undeclared({ actions, resources, condition }: Permission, declared: Dec
   const types = resources.map(({ type }) => type)
   const reads = typeof condition === 'string' ? propertyReads(condition) : []
   return [
+    ...starredTypes(types),
     ...undeclaredActions(actions, all(types, declared)),
     ...undeclaredProperties(reads, 'resource', all(types, declared)),
     ...undeclaredProperties(reads, 'subject', all(subjects, declared)),
   ]
+}
+
+/** A type is named, or "*": one that looks like a pattern is about nothing that its writer has in mind. */
+function starredTypes(types: readonly string[]): Problem[] {
+  return types.flatMap((type, place) =>
+    type === '*' || !type.includes('*')
+      ? []
+      : [{ pointer: `/resources/${place}/type`, detail: `is no pattern: it is the type of this very name, ${type}` }],
+  )
 }
 
 /** The declarations of the types; none where one of them is not declared, or is every type. */

@@ -203,6 +203,33 @@ describe('what is denied without being asked', () => {
     },
   )
 
+  test('what is known of who asks is told first', async () => {
+    await verdict.ask('PUT /v1/entities/user/gone', { body: { disabled: true } })
+    const permissions = [
+      { kind: 'no.such.kind', target: 'x' },
+      { kind: 'filesystem.read', target: 'no/absolute/path' },
+    ]
+    const { body } = await ask({ subject: user('gone'), permissions })
+    const reasons = body.permissions.map(({ context }: { context: { reason: string } }) => context.reason)
+    expect([body.decision, ...reasons]).toEqual([false, 'subject_disabled', 'subject_disabled'])
+  })
+
+  test('stands in the trail of whoever asks, also where that came as a context', async () => {
+    const { token, id } = (await verdict.ask('POST /v1/contexts', { body: { subject: user('nosy') } })).body
+    const permissions = [
+      { kind: 'no.such.kind', target: 'x' },
+      { kind: 'filesystem.read', target: 'no/absolute/path' },
+    ]
+    const headers = { 'x-request-id': 'operation-of-a-context' }
+    await ask({ subject: { context_token: token }, permissions }, { headers })
+    const records = await recordsOf('operation-of-a-context', 2)
+    const subject = { ...user('nosy'), context_id: id }
+    expect(records).toMatchObject([
+      { subject, resource: null, reason: 'unmapped_operation' },
+      { subject, resource: null, reason: 'invalid_request' },
+    ])
+  })
+
   test('everything where a tenant maps nothing', async () => {
     await verdict.ask('POST /v1/tenants', { key: verdict.rootKey, body: { id: 'bare', name: 'Bare' } })
     const { body } = await verdict.ask('POST /v1/api-keys', {
@@ -325,7 +352,7 @@ describe('mapping, types and patterns fit each other, whichever is written last'
   const rule = (id: string) => ({ ...parts(id), effect: 'deny', subjects: [{ any: true }] })
 
   test.each(['/srv//x/**', '/srv/x/', '/a/../b', 'srv/*', '/caf\u0065\u0301'])(
-    'the pattern %j, which matches no path, is refused in rules and roles',
+    'the pattern %j, which matches no path, is refused in rules, roles, quotas and capabilities',
     async (id) => {
       const detail = expect.stringMatching(/matches no file/)
       expect(told(await verdict.ask('PUT /v1/rules/odd', { body: rule(id) }))).toEqual([422, '/resources/1/id', detail])
@@ -335,6 +362,13 @@ describe('mapping, types and patterns fit each other, whichever is written last'
         '/permissions/0/resources/1/id',
         detail,
       ])
+      const quota = { ...parts(id), subjects: [{ any: true }], per: 'tenant', limit: 1, window_seconds: 60 }
+      const capability = { ...parts(id), subject: user('alice'), expires_at: '2999-01-01T00:00:00Z' }
+      for (const [route, body] of [
+        ['PUT /v1/quotas/odd', quota],
+        ['POST /v1/capabilities', capability],
+      ] as const)
+        expect(told(await verdict.ask(route, { body }))).toEqual([422, '/resources/1/id', detail])
       const byBundle = {
         ...bundle,
         rules: [...bundle.rules, { name: 'odd', ...rule(id) }],
@@ -349,18 +383,21 @@ describe('mapping, types and patterns fit each other, whichever is written last'
     },
   )
 
-  test('a form is refused while rules or roles have such patterns of the type', async () => {
+  test('a form is refused while rules, roles or quotas have such patterns of the type', async () => {
     const place = (id: string) => ({ actions: ['see'], resources: [{ type: 'place', id }] })
     await verdict.ask('PUT /v1/rules/places', {
       body: { ...place('/a//b'), effect: 'allow', subjects: [{ any: true }] },
     })
     await verdict.ask('PUT /v1/roles/placer', { body: { permissions: [place('/ok'), place('x/*')] } })
+    const quota = { ...place('/q/'), subjects: [{ any: true }], per: 'tenant', limit: 1, window_seconds: 60 }
+    await verdict.ask('PUT /v1/quotas/visits', { body: quota })
     const operations = { ...mapping, see: { action: 'see', resource_type: 'place', normalize: 'path' } }
     const refused = await settings(operations)
     expect(refused.status).toBe(422)
     const wanted = [
       { pointer: '/operations/see/normalize', detail: expect.stringMatching(/^rule places: the pattern "\/a\/\/b"/) },
       { pointer: '/operations/see/normalize', detail: expect.stringMatching(/^role placer: the pattern "x\/\*"/) },
+      { pointer: '/operations/see/normalize', detail: expect.stringMatching(/^quota visits: the pattern "\/q\/"/) },
     ]
     expect(refused.body.errors).toEqual(wanted)
     const byBundle = await verdict.ask('PUT /v1/bundle', { body: { verdict: 1, settings: { operations } } })

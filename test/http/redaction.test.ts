@@ -146,6 +146,37 @@ test('the change log shows auditors entities through the redaction, and policy a
   expect(shown.body.items[0]).toMatchObject({ kind: 'entity', key: hashed, after: { ...hashed, properties: { n: 1 } } })
 })
 
+test('what a context carries, a capability gives and somebody asks for is told as a question about it would be', async () => {
+  const given = {
+    actions: ['read'],
+    resources: [{ type: 'document', id: 'canary-doc', within: { type: 'ward', id: 'canary-secret' } }],
+    condition: 'context.ssn == "canary-ssn"',
+  }
+  const subject = { type: 'user', id: 'canary-alice' }
+  const headers = { 'x-request-id': 'carried' }
+  const { body } = await verdict.ask('POST /v1/contexts', { body: { subject, capabilities: [given] }, headers })
+  await verdict.ask('POST /v1/contexts/attenuate', {
+    body: { token: body.token, capabilities: [given] },
+    headers: { 'x-request-id': 'narrowed' },
+  })
+  for (const id of ['carried', 'narrowed']) {
+    const record = await recordOf(id)
+    expect(record.context.capabilities[0][0]).toMatchObject({ actions: ['read'], resources: [{ type: 'document' }] })
+    for (const canary of CANARIES) expect(JSON.stringify(record)).not.toContain(canary)
+  }
+
+  const expires_at = '2999-01-01T00:00:00Z'
+  const granted = await verdict.ask('POST /v1/capabilities', { body: { ...given, subject, expires_at } })
+  const asked = await verdict.ask('POST /v1/permission-requests', {
+    body: { ...given, subject, duration_seconds: 60, justification: 'for the ward' },
+  })
+  expect([granted.status, asked.status]).toEqual([201, 201])
+  const after_revision = Number(granted.headers.get('verdict-revision')) - 1
+  const { body: log } = await verdict.ask(`GET /v1/changes?after_revision=${after_revision}`, { key: auditor })
+  expect(log.items.map(({ kind }: { kind: string }) => kind)).toEqual(['capability', 'permission_request'])
+  for (const canary of CANARIES) expect(JSON.stringify(log)).not.toContain(canary)
+})
+
 test('whose password was set is told to who may not read entities as the settings say, and so is the username', async () => {
   const headers = { 'x-request-id': 'p1' }
   const body = { password: 'a horse, a battery and a staple', username: 'canary@login' }

@@ -25,6 +25,7 @@ describe('what is wrong with properties is located', () => {
     ['a member named like a keyword', { properties: { anyOf: { type: 'string' } } }, { anyOf: 1 }, '/anyOf'],
     ['a format', of({ format: 'date-time' }), { it: 'yesterday' }, '/it'],
     ['a text too long for its format', of({ format: 'email' }), { it: `${'a'.repeat(300)}@b.cd` }, '/it'],
+    ['what is no multiple of a decimal', of({ multipleOf: 0.01 }), { it: 0.075 }, '/it'],
     ['a pattern', of({ pattern: '^[a-z]+$' }), { it: 'A' }, '/it'],
     [
       'an item twice',
@@ -59,6 +60,10 @@ describe('what is wrong with properties is located', () => {
     const schema = { properties: { a: { pattern: '^a$' }, b: { pattern: '^b$' } } }
     expect(pointers(schema, { a: 'a', b: 'b' })).toEqual([])
     expect(pointers(schema, { a: 'b', b: 'a' })).toEqual(['/a', '/b'])
+  })
+
+  test('decimals are multiples of decimals as they are written', () => {
+    for (const it of [19.99, 0.07, 4.35, 1e6 + 0.01]) expect(pointers(of({ multipleOf: 0.01 }), { it })).toEqual([])
   })
 
   test('what every object inherits is no property', () => {

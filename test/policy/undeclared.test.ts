@@ -132,3 +132,8 @@ describe('a property that is not declared', () => {
 test('a text that is no condition names no property', () => {
   expect(propertyReads('resource.properties.')).toEqual([])
 })
+
+test('a type that looks like a pattern is told of, whatever is declared', () => {
+  const warned = undeclaredInRule(rule({ resources: [{ type: '*' }, { type: 'doc*' }] }), new Map(), () => false)
+  expect(warned.map(({ pointer }) => pointer)).toEqual(['/resources/1/type'])
+})
