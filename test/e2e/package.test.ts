@@ -15,6 +15,7 @@ import { askAt, newKey } from '../support/service.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const run = promisify(execFile)
+const textOf = (path: string) => readFileSync(join(ROOT, path), 'utf8')
 /** Whole programs are started, on machines that have other things to do. */
 const LONG = { timeout: 120_000 }
 
@@ -22,7 +23,7 @@ interface Manifest {
   readonly dependencies: Readonly<Record<string, string>>
   readonly exports: Readonly<Record<string, string | { readonly types: string; readonly default: string }>>
 }
-const manifest: Manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+const manifest: Manifest = JSON.parse(textOf('package.json'))
 
 let scratch: string
 let tarball: string
@@ -56,19 +57,30 @@ async function project(name: string, beside: readonly string[]): Promise<string>
 }
 
 describe('what is packed', () => {
-  test('is the built program, its migrations and presets, and no source, test or map of either', () => {
+  test('is the built program, its migrations, presets, guides and examples, and no source, test or map of a source', () => {
     const folders = new Set(packed.map((path) => path.split('/')[0]))
     expect([...folders].sort()).toEqual([
+      'CHANGELOG.md',
       'LICENSE',
       'README.md',
       'dist',
+      'docs',
+      'examples',
       'migrations',
       'openapi.yaml',
       'package.json',
       'presets',
     ])
-    expect(packed.filter((path) => /(^|\/)\.|\.tsbuildinfo$|(?<!\.d)\.ts$|\.test\./.test(path))).toEqual([])
+    expect(packed.filter((path) => /(^|\/)\.|\.tsbuildinfo$|\.map$|(?<!\.d)\.ts$|\.test\./.test(path))).toEqual([])
     expect(packed).toContain('dist/main.js')
+    const mapped = packed.filter((path) => path.endsWith('.js') && textOf(path).includes('sourceMappingURL='))
+    expect(mapped).toEqual([])
+  })
+
+  test('holds what its README leads to', () => {
+    const links = [...textOf('README.md').matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, link = '']) => link)
+    expect(links.length).toBeGreaterThan(10)
+    expect(links.filter((link) => !packed.includes(link))).toEqual([])
   })
 
   test('holds every file that it exports', () => {
@@ -158,7 +170,7 @@ describe('the types', () => {
       declare function clearCache(): Promise<void>`,
     ],
   ])('let through what docs/%s shows, beside the application that it speaks of', LONG, async (name, application) => {
-    const shown = readFileSync(join(ROOT, 'docs', name), 'utf8').matchAll(/^```ts\n(.*?)^```$/gms)
+    const shown = textOf(`docs/${name}`).matchAll(/^```ts\n(.*?)^```$/gms)
     const snippets = [...shown].map(([, snippet = '']) => snippet)
     expect(snippets.length).toBeGreaterThan(0)
     expect(await check([...snippets, application].join('\n'), besideService, node)).toBe('')
