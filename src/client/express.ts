@@ -16,7 +16,7 @@ declare global {
   // The place that @types/express keeps for what middleware adds.
   namespace Express {
     interface Request {
-      /** Of the guard that let it through, with the obligations. */
+      /** Of the last guard that let it through, with the obligations of all. */
       decision?: DecisionAnswer
     }
   }

@@ -43,7 +43,7 @@ declare module 'fastify' {
     requireRole: RequireRole
   }
   interface FastifyRequest {
-    /** Of the guard that let it through, with the obligations; null where none stands. */
+    /** Of the last guard that let it through, with the obligations of all; null where none stands. */
     decision: DecisionAnswer | null
   }
 }

@@ -1,6 +1,8 @@
 import type { DecisionAnswer } from '../contract/authorize.ts'
+import type { Obligation } from '../policy/model.ts'
 import type { Client } from './client.ts'
 import { type DecisionOptions, type Question, tell } from './decisions.ts'
+import { VerdictError } from './error.ts'
 
 type Given<T> = T | undefined | Promise<T | undefined>
 
@@ -21,14 +23,17 @@ export interface GuardOptions<Request> extends Asking<Request> {
 
 /** Why the handler does not run: the problem that is answered. */
 export interface Denial {
-  /** 401: there is no subject. 403: it may not. 503: there is no decision. */
+  /**
+   * 401: there is no subject. 403: it may not, or on a condition that nobody carries out; asking again changes nothing.
+   * 503: there is no decision.
+   */
   readonly status: 401 | 403 | 503
   readonly title: string
   readonly detail: string
 }
 
 export interface Judged {
-  /** Undefined where there was none. */
+  /** Undefined where there was none. An allow has the obligations of the guards before it, too. */
   readonly decision: DecisionAnswer | undefined
   /** Undefined: the handler may run. */
   readonly denial: Denial | undefined
@@ -37,7 +42,7 @@ export interface Judged {
 export type ResourceOf<Request> = (request: Request) => Question['resource'] | Promise<Question['resource']>
 
 /** Asks for one request. Fails where the application's own functions do. */
-export async function judge<Request>(
+export async function judge<Request extends object>(
   request: Request,
   action: string,
   resource: ResourceOf<Request>,
@@ -50,12 +55,30 @@ export async function judge<Request>(
   const question = { subject: who, action: { name: action }, resource: what, ...(around && { context: around }) }
   try {
     const decision = await client.authorize(question, obligations === undefined ? {} : { obligations })
-    return { decision, denial: decision.decision === true ? undefined : FORBIDDEN }
+    if (decision.decision !== true) return { decision, denial: FORBIDDEN }
+    return { decision: withThoseBefore(request, decision), denial: undefined }
   } catch (error) {
     tell(onError, error)
-    return { decision: undefined, denial: UNDECIDED }
+    return { decision: undefined, denial: isUndeclared(error) ? FORBIDDEN : UNDECIDED }
   }
 }
+
+/** By request: the obligations of every guard that let it through. */
+const taken = new WeakMap<object, readonly Obligation[]>()
+
+/** The last guard's answer is what the handler sees, and what an earlier one allowed on a condition keeps its condition. */
+function withThoseBefore(request: object, decision: DecisionAnswer): DecisionAnswer {
+  const obligations = eachOnce([...(taken.get(request) ?? []), ...decision.context.obligations])
+  taken.set(request, obligations)
+  return { ...decision, context: { ...decision.context, obligations } }
+}
+
+/** Carried out twice, a mask that hashes would hash the hash. */
+function eachOnce(obligations: readonly Obligation[]): Obligation[] {
+  return [...new Map(obligations.map((each) => [JSON.stringify(each), each])).values()]
+}
+
+const isUndeclared = (error: unknown) => error instanceof VerdictError && error.code === 'unknown_obligation'
 
 /** A role is asked for like anything else, so that policy decides it and the audit has it. */
 export function roleQuestion<Request>(role: string, resource: ResourceOf<Request> | undefined) {

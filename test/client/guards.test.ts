@@ -5,10 +5,11 @@ import { setTimeout } from 'node:timers/promises'
 import express from 'express'
 import { fastify } from 'fastify'
 import { afterEach, describe, expect, test } from 'vitest'
+import type { Client } from '../../src/client/client.ts'
 import type { Question } from '../../src/client/decisions.ts'
 import { createGuard, type ExpressGuardOptions } from '../../src/client/express.ts'
 import verdict, { type FastifyGuardOptions } from '../../src/client/fastify.ts'
-import { createClient } from '../../src/client/index.ts'
+import { applyObligations, createClient } from '../../src/client/index.ts'
 import { ALLOW, DENY } from './fault-server.ts'
 
 const closing: (() => unknown)[] = []
@@ -136,9 +137,15 @@ describe.each([
   })
 
   test('denies what is allowed on a condition that the handler did not declare', async () => {
-    expect((await through({ answer: masked })).told.status).toBe(503)
-    expect((await through({ answer: masked, obligations: ['log'] })).told.status).toBe(503)
+    const forbidden = (await through({ answer: DENY })).told
+    expect(forbidden.status).toBe(403)
+    expect((await through({ answer: masked })).told).toEqual(forbidden)
+    expect((await through({ answer: masked, obligations: ['log'] })).told).toEqual(forbidden)
     expect((await through({ answer: masked, obligations: ['mask'] })).told.status).toBe(200)
+  })
+
+  test('answers with a 503 where there is no decision', async () => {
+    expect((await through({ answer: {} })).told.status).toBe(503)
   })
 
   test('leaves the handler alone where a function of the application fails', async () => {
@@ -166,6 +173,62 @@ describe.each([
       { question: { action: { name: 'role:editor' }, resource: { type: 'role', id: 'editor' } } },
     ])
     expect((await through({ answer: DENY, role: 'editor' })).told.status).toBe(403)
+  })
+})
+
+const MASKS = { id: 'm', type: 'mask', properties: { fields: { contact: 'email' }, others: 'keep' } }
+const LOGS = { id: 'l', type: 'log' }
+const RECORD = { title: 'plan', contact: 'alice@example.com' }
+const document = () => ({ type: 'document', id: '1' })
+
+/** Allows reading on a condition that a role does not carry, and logs both. */
+const byAction: Pick<Client, 'authorize'> = {
+  authorize: async ({ action }) => {
+    const isRole = action.name.startsWith('role:')
+    const obligations = isRole ? [LOGS] : [MASKS, LOGS]
+    return { ...ALLOW, context: { ...ALLOW.context, reason: 'allowed_by_rule', obligations } }
+  },
+}
+const given = { client: byAction, subject: () => alice, obligations: ['mask', 'log'] }
+
+async function twiceWithFastify() {
+  const app = fastify()
+  closing.push(() => app.close())
+  await app.register(verdict, given)
+  app.addHook('onRequest', app.requireRole('reader'))
+  const guards = [app.requirePermission('document:read', document), app.requireRole('editor')]
+  app.get('/', { preHandler: guards }, async ({ decision }) => {
+    const obligations = decision?.context.obligations ?? []
+    return { obligations, shown: applyObligations(RECORD, obligations) }
+  })
+  return await told(await app.listen({ port: 0, host: '127.0.0.1' }))
+}
+
+async function twiceWithExpress() {
+  const { requirePermission, requireRole } = createGuard<express.Request, express.Response>(given)
+  // Made apart, as of another router: what one of them has found holds for the other as well.
+  const other = createGuard<express.Request, express.Response>(given)
+  const app = express()
+  app.use(other.requireRole('reader'))
+  app.get('/', requirePermission('document:read', document), requireRole('editor'), ({ decision }, response) => {
+    const obligations = decision?.context.obligations ?? []
+    response.json({ obligations, shown: applyObligations(RECORD, obligations) })
+  })
+  const server = app.listen(0, '127.0.0.1')
+  closing.push(() => server.close())
+  await once(server, 'listening')
+  return await told(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+}
+
+test.each([
+  ['Fastify', twiceWithFastify],
+  ['Express', twiceWithExpress],
+])('of several guards of %s on one route, the obligations of all are left, each once', async (_, twice) => {
+  const { status, text } = await twice()
+  expect(status).toBe(200)
+  expect(JSON.parse(text)).toEqual({
+    obligations: [LOGS, MASKS],
+    shown: { title: 'plan', contact: 'a***e@example.com' },
   })
 })
 

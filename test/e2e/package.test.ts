@@ -15,6 +15,7 @@ import { askAt, newKey } from '../support/service.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const run = promisify(execFile)
+const textOf = (path: string) => readFileSync(join(ROOT, path), 'utf8')
 /** Whole programs are started, on machines that have other things to do. */
 const LONG = { timeout: 120_000 }
 
@@ -22,7 +23,7 @@ interface Manifest {
   readonly dependencies: Readonly<Record<string, string>>
   readonly exports: Readonly<Record<string, string | { readonly types: string; readonly default: string }>>
 }
-const manifest: Manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+const manifest: Manifest = JSON.parse(textOf('package.json'))
 
 let scratch: string
 let tarball: string
@@ -56,19 +57,30 @@ async function project(name: string, beside: readonly string[]): Promise<string>
 }
 
 describe('what is packed', () => {
-  test('is the built program, its migrations and presets, and no source, test or map of either', () => {
+  test('is the built program, its migrations, presets, guides and examples, and no source, test or map of a source', () => {
     const folders = new Set(packed.map((path) => path.split('/')[0]))
     expect([...folders].sort()).toEqual([
+      'CHANGELOG.md',
       'LICENSE',
       'README.md',
       'dist',
+      'docs',
+      'examples',
       'migrations',
       'openapi.yaml',
       'package.json',
       'presets',
     ])
-    expect(packed.filter((path) => /(^|\/)\.|\.tsbuildinfo$|(?<!\.d)\.ts$|\.test\./.test(path))).toEqual([])
+    expect(packed.filter((path) => /(^|\/)\.|\.tsbuildinfo$|\.map$|(?<!\.d)\.ts$|\.test\./.test(path))).toEqual([])
     expect(packed).toContain('dist/main.js')
+    const mapped = packed.filter((path) => path.endsWith('.js') && textOf(path).includes('sourceMappingURL='))
+    expect(mapped).toEqual([])
+  })
+
+  test('holds what its README leads to', () => {
+    const links = [...textOf('README.md').matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, link = '']) => link)
+    expect(links.length).toBeGreaterThan(10)
+    expect(links.filter((link) => !packed.includes(link))).toEqual([])
   })
 
   test('holds every file that it exports', () => {
@@ -112,9 +124,9 @@ describe('the types', () => {
   const consumer = (name: string) =>
     readFileSync(join(import.meta.dirname, '../client/consumers', `${name}.txt`), 'utf8')
 
-  async function check(name: string, beside: readonly string[], compilerOptions: object): Promise<string> {
-    const dir = await project(`types-${name}-${randomBytes(3).toString('hex')}`, beside)
-    writeFileSync(join(dir, 'consumer.ts'), consumer(name))
+  async function check(text: string, beside: readonly string[], compilerOptions: object): Promise<string> {
+    const dir = await project(`types-${randomBytes(3).toString('hex')}`, beside)
+    writeFileSync(join(dir, 'consumer.ts'), text)
     writeFileSync(
       join(dir, 'tsconfig.json'),
       JSON.stringify({ compilerOptions: { ...options, ...compilerOptions }, files: ['consumer.ts'] }),
@@ -133,17 +145,39 @@ describe('the types', () => {
     ['nodenext, and its libraries checked as well', { module: 'nodenext', skipLibCheck: false }],
     ['a bundler', { module: 'esnext', moduleResolution: 'bundler' }],
   ])('of the client hold for a page in a browser, with %s', LONG, async (_, how) => {
-    expect(await check('client', declared, { ...browser, ...how })).toBe('')
+    expect(await check(consumer('client'), declared, { ...browser, ...how })).toBe('')
   })
 
+  const node = { lib: ['es2023'], types: ['node'], module: 'nodenext', skipLibCheck: true }
+  const besideService = [...declared, '@types/node', 'express', '@types/express']
+
   test('of the guards hold for a service on Node', LONG, async () => {
-    const node = { lib: ['es2023'], types: ['node'], module: 'nodenext', skipLibCheck: true }
-    const beside = [...declared, '@types/node', 'express', '@types/express']
-    expect(await check('guards', beside, node)).toBe('')
+    expect(await check(consumer('guards'), besideService, node)).toBe('')
+  })
+
+  test.each([
+    [
+      'client.md',
+      `declare global { namespace Express { interface Request { user?: { id: string } } } }
+      declare function edit(): void
+      declare function show(request: express.Request, response: express.Response): void`,
+    ],
+    [
+      'guard-a-fastify-app.md',
+      `declare module 'fastify' { interface FastifyRequest { user?: { id: string } } }
+      declare function ownerOf(id: string): Promise<string>
+      declare function load(id: string): Promise<object>
+      declare function clearCache(): Promise<void>`,
+    ],
+  ])('let through what docs/%s shows, beside the application that it speaks of', LONG, async (name, application) => {
+    const shown = textOf(`docs/${name}`).matchAll(/^```ts\n(.*?)^```$/gms)
+    const snippets = [...shown].map(([, snippet = '']) => snippet)
+    expect(snippets.length).toBeGreaterThan(0)
+    expect(await check([...snippets, application].join('\n'), besideService, node)).toBe('')
   })
 
   test('refuse what is wrong: each line that is marked is an error, and no other', LONG, async () => {
-    const found = await check('mistakes', declared, { ...browser, module: 'nodenext' })
+    const found = await check(consumer('mistakes'), declared, { ...browser, module: 'nodenext' })
     const marked = consumer('mistakes')
       .split('\n')
       .flatMap((line, at) => (line.endsWith('// wrong') ? [at + 1] : []))

@@ -360,6 +360,27 @@ describe('what a decision took', () => {
     expect((await verdict.ask(`PUT /v1/quotas/${name}`, { key: decider, body: {} })).status).toBe(403)
     expect((await verdict.ask(`DELETE /v1/quotas/${name}`, { key: decider })).status).toBe(403)
   })
+
+  test('is taken by what an operation was allowed, although the whole was denied, and given back by that permission', async () => {
+    const { name, type, ask } = await quota({ ...day, limit: 1 })
+    const operations = { 'thing.use': { action: 'use', resource_type: type } }
+    expect((await verdict.ask('PUT /v1/settings', { body: { operations } })).status).toBe(200)
+    const permissions = [
+      { kind: 'thing.use', target: '1' },
+      { kind: 'thing.unmapped', target: '1' },
+    ]
+    const body = { subject: { type: 'user', id: 'ann' }, permissions }
+    const operation = (await verdict.ask('POST /v1/authorize/operation', { key: decider, body })).body
+    expect([operation.decision, operation.context.reason]).toEqual([false, 'unmapped_operation'])
+    expect((await ask()).context.reason).toBe('quota_exceeded')
+    const [used] = operation.permissions
+    expect([used.decision, (await refund(name, { decision_id: operation.context.decision_id })).status]).toEqual([
+      true,
+      422,
+    ])
+    expect((await refund(name, { decision_id: used.context.decision_id })).status).toBe(200)
+    expect((await ask()).decision).toBe(true)
+  })
 })
 
 describe('a quota that is none is refused', () => {
