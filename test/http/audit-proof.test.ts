@@ -206,6 +206,12 @@ describe('verifying a tenant', () => {
     expect((await verify('?from=yesterday')).status).toBe(400)
   })
 
+  test('of a time that ends before it begins is refused', async () => {
+    const { status, body } = await verify('?from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z')
+    const pointers = body.errors.map(({ pointer }: { pointer: string }) => pointer)
+    expect([status, pointers]).toEqual([400, ['/from', '/to']])
+  })
+
   test('is recorded as a reading of the audit', async () => {
     await verify('?from=2020-01-01T00:00:00Z')
     const found = await eventually(
