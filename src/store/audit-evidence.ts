@@ -86,7 +86,7 @@ async function allWriters(trx: Transaction<Database>): Promise<WriterState[]> {
     ), known as (
       select writer from audit_writers union select writer from trees union select writer from sealed
     )
-    select writer, position, coalesce(closed_at is not null, false) as closed
+    select writer, least(position, ${LARGEST}) as position, coalesce(closed_at is not null, false) as closed
     from known left join audit_writers using (writer) where writer is not null order by writer`.execute(trx)
   return rows.map((row) => ({ ...row, position: row.position ?? undefined }))
 }

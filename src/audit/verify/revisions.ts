@@ -1,5 +1,6 @@
 import type { AuditEvent } from '../event.ts'
-import type { StoredRevisions } from './evidence.ts'
+import { recordedEvent } from './columns.ts'
+import type { StoredRecord, StoredRevisions } from './evidence.ts'
 import type { Findings } from './findings.ts'
 
 /**
@@ -15,10 +16,19 @@ export class RevisionCheck {
     this.#findings = findings
   }
 
-  note(event: AuditEvent): void {
+  /**
+   * A record, with its event where it is sound. One that is not has a finding of its own: that there is no record of what it
+   * tells would be said of it twice.
+   */
+  see({ record }: StoredRecord, sound: AuditEvent | undefined): void {
+    const event = sound ?? recordedEvent(record)
+    if (event !== undefined) this.#note(event)
+  }
+
+  #note(event: AuditEvent): void {
     const { tenant, revision } = event
     const changes = changesOf(event)
-    if (changes === undefined || revision === null) return
+    if (changes === undefined || typeof revision !== 'number') return
     const known = this.#recorded.get(tenant) ?? new Map<number, number>()
     this.#recorded.set(tenant, known.set(revision, changes))
   }
@@ -39,12 +49,12 @@ export class RevisionCheck {
     const [made, changes] = wrong
     const told = recorded.get(made)
     const differs = `has ${changes} changes, and its record tells of ${told}`
-    add(`revision ${made} of the change log ${told === undefined ? 'has no sound record in the trail' : differs}`)
+    add(`revision ${made} of the change log ${told === undefined ? 'has no record in the trail' : differs}`)
   }
 
   #noteOwed(text: string): void {
     try {
-      this.note(JSON.parse(text))
+      this.#note(JSON.parse(text))
     } catch {
       // It is no record, and so none of a revision.
     }
@@ -53,7 +63,7 @@ export class RevisionCheck {
 
 /** How many changes of the tenant's own policy the record is of; undefined: of none. */
 function changesOf({ type, context }: AuditEvent): number | undefined {
-  if (type !== 'administration' || context === null) return undefined
+  if (type !== 'administration' || !context) return undefined
   const { changes, changes_total, tenant } = context
   // An operator's own record of what it did in another tenant has that one's revision.
   if (!Array.isArray(changes) || tenant !== undefined) return undefined

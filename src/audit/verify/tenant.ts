@@ -104,7 +104,7 @@ class TenantCheck {
     for await (const page of this.#pages({ ...this.#scope, order: 'asc' })) {
       for (const row of page) {
         const event = await check.check(row)
-        if (event !== undefined) this.#revisions.note(event)
+        this.#revisions.see(row, event)
         if (event === undefined) doubtful.add(row.writer)
         // Of what stands before, some may have been pruned, and nobody can tell which tenant's.
         else if (row.seq >= this.#pruned.upTo(row.writer)) this.#note(row, event.tenant_seq)

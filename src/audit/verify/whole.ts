@@ -139,7 +139,7 @@ async function checkRecords(
   for await (const page of evidence.records({})) {
     for (const row of page) {
       const event = await check.check(row)
-      if (event !== undefined) revisions.note(event)
+      revisions.see(row, event)
       // Only what has a place: what somebody put there may claim any.
       if (row.seq < (sizes.get(row.writer) ?? 0)) seen.add(row, event?.tenant_seq)
     }
