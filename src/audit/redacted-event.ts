@@ -134,6 +134,7 @@ const QUERIED: ReadonlyMap<string, (value: string, redaction: Redaction) => unkn
   ['subject_id', (value, redaction) => redaction.id(['subject', 'id'], value)],
   ['resource_id', (value, redaction) => redaction.id(['resource', 'id'], value)],
   ['actor', (value, redaction) => redaction.id(['actor', 'id'], value)],
+  ['granted_by_id', (value, redaction) => redaction.id(['actor', 'id'], value)],
   ['ip', (value, redaction) => redaction.value(['ip'], value)],
 ])
 

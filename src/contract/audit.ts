@@ -7,7 +7,13 @@ const AuditItem = Type.Object(
     id: Type.String({ format: 'uuid' }),
     at: Type.String({ format: 'date-time' }),
     tenant: Type.String(),
-    type: EventTypes,
+    type: Type.Optional(EventTypes),
+    unreadable: Type.Optional(
+      Type.Literal(true, {
+        description:
+          'What is stored is no event any more, since somebody changed it by hand. Beside it stand `id`, `at` (by the id), `tenant`, `writer`, `seq` and the `hash` of what is stored; `GET /v1/audit/verify` says what was found.',
+      }),
+    ),
     writer: Type.String({ description: 'The log that the record stands in.' }),
     seq: Type.Integer({ description: 'Its place in that log, from 0.' }),
     hash: Type.String({ description: 'The leaf hash of the exact recorded bytes (RFC 6962), in hex.' }),

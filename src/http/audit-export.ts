@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Redactor } from '../audit/redactor.ts'
 import * as contract from '../contract/audit-reading.ts'
 import { Failure } from '../failure.ts'
-import { type AuditRow, itemOf } from '../store/audit.ts'
+import { itemOf, lineOf } from '../store/audit.ts'
 import { CURSOR_LENGTH, decodeAuditCursor, encodeAuditCursor } from '../store/audit-cursor.ts'
 import { AuditReading } from '../store/audit-export.ts'
 import type { TenantDatabase } from '../store/database.ts'
@@ -92,7 +91,7 @@ async function* rest(first: IteratorResult<string, void>, text: AsyncGenerator<s
 async function* csv({ reading, fromEnd }: Asked): AsyncGenerator<string, void> {
   yield CSV_HEAD
   if (fromEnd) return
-  for await (const rows of reading.unread()) yield rows.map((row) => csvLine(itemOf(row))).join('')
+  for await (const rows of reading.unread()) yield rows.map((row) => csvLine(itemOf(row, reading.tenant))).join('')
 }
 
 async function* ndjson({ reading, followMs, fromEnd }: Asked, closing: AbortSignal): AsyncGenerator<string, void> {
@@ -120,16 +119,9 @@ async function* everything(reading: AuditReading): AsyncGenerator<string, void> 
     since += rows.length
     const isDue = since >= CURSOR_EVERY
     if (isDue) since = 0
-    yield rows.map(lineOf).join('') + (isDue ? `${JSON.stringify({ cursor: cursorOf(reading) })}\n` : '')
+    yield rows.map((row) => lineOf(row, reading.tenant)).join('') +
+      (isDue ? `${JSON.stringify({ cursor: cursorOf(reading) })}\n` : '')
   }
-}
-
-const LEAF = Buffer.of(0)
-
-/** The exact recorded text, with where it stands added behind its last member. */
-function lineOf({ writer, seq, record }: AuditRow): string {
-  const hash = createHash('sha256').update(LEAF).update(record).digest('hex')
-  return `${record.toString('utf8').slice(0, -1)},"writer":"${writer}","seq":${seq},"hash":"${hash}"}\n`
 }
 
 /** All that there was has been read, up to these positions. */

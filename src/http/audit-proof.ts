@@ -73,6 +73,7 @@ export function auditProofRoutes(app: App, db: TenantDatabase, verify: Verify): 
     handler: async (request) => {
       const { from, to } = request.query
       const scope = { tenant: readOf(request).tenant, from: instant(from, '/from'), to: instant(to, '/to') }
+      if (scope.from && scope.to && scope.from > scope.to) throw noTime()
       return answer(await patiently(request, (signal) => verify(scope, signal)))
     },
   })
@@ -147,6 +148,11 @@ function told({ kind, detail, writer, seq, id, count }: Finding) {
     ...(id !== undefined && { id }),
   }
   return { kind, detail, ...where, ...(count !== undefined && { count }) }
+}
+
+function noTime(): Failure {
+  const problems = ['/from', '/to'].map((pointer) => ({ pointer, detail: '`from` is later than `to`' }))
+  return new Failure('invalid_request', 'there is no time between these instants', { problems })
 }
 
 function instant(text: string | undefined, pointer: string): Date | undefined {

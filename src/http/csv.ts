@@ -35,6 +35,7 @@ const COLUMNS: readonly Column[] = [
   ['writer', ({ writer }) => writer],
   ['seq', ({ seq }) => seq],
   ['hash', ({ hash }) => hash],
+  ['unreadable', ({ unreadable }) => unreadable],
 ]
 
 /** RFC 4180: lines end with CRLF. */

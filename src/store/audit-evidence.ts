@@ -4,13 +4,14 @@ import type {
   RecordScope,
   StoredCheckpoint,
   StoredRecord,
+  StoredRevisions,
   StoredRun,
   WriterState,
 } from '../audit/verify/evidence.ts'
 import type { StoredPrune } from '../audit/verify/pruned.ts'
 import { listAuditKeys, listEndorsements } from './audit-keys.ts'
 import { readHashes } from './audit-tree.ts'
-import type { TenantDatabase } from './database.ts'
+import { inTenant, type TenantDatabase } from './database.ts'
 import type { Database } from './schema.ts'
 
 /** A batch has 64 KiB of leaf hashes at most. */
@@ -64,6 +65,7 @@ function evidenceIn(trx: Transaction<Database>): Evidence {
       return found !== undefined
     },
     records: (scope) => records(trx, scope),
+    revisions: (tenant) => revisions(trx, tenant),
     countAfter: (writer, seq, since) => countAfter(trx, writer, seq, since),
   }
 }
@@ -84,7 +86,7 @@ async function allWriters(trx: Transaction<Database>): Promise<WriterState[]> {
     ), known as (
       select writer from audit_writers union select writer from trees union select writer from sealed
     )
-    select writer, position, coalesce(closed_at is not null, false) as closed
+    select writer, least(position, ${LARGEST}) as position, coalesce(closed_at is not null, false) as closed
     from known left join audit_writers using (writer) where writer is not null order by writer`.execute(trx)
   return rows.map((row) => ({ ...row, position: row.position ?? undefined }))
 }
@@ -164,6 +166,35 @@ async function* records(trx: Transaction<Database>, scope: RecordScope): AsyncGe
   } finally {
     // Whoever has seen enough reads another time. After an error there is nothing to close.
     if (!failed) await sql`close records`.execute(trx)
+  }
+}
+
+const REVISIONS_PAGE = 5_000
+const LARGEST = Number.MAX_SAFE_INTEGER
+
+async function* revisions(trx: Transaction<Database>, only: string | undefined): AsyncGenerator<StoredRevisions> {
+  const wanted = only === undefined ? sql`` : sql`where id = ${only}`
+  const { rows } = await sql<{ tenant: string; revision: number }>`
+    select id as tenant, least(revision, ${LARGEST}) as revision from tenants ${wanted} order by id`.execute(trx)
+  for (const { tenant, revision } of rows) {
+    // Of policy nobody sees all tenants at once.
+    yield await inTenant(trx, tenant, '*', async () => {
+      const owed = await trx.selectFrom('audit_outbox').select('event').where('tenant_id', '=', tenant).execute()
+      return { tenant, revision, logged: await loggedOf(trx, tenant), owed: owed.map(({ event }) => event) }
+    })
+  }
+}
+
+async function loggedOf(trx: Transaction<Database>, tenant: string): Promise<Map<number, number>> {
+  const logged = new Map<number, number>()
+  for (let after = 0; ; ) {
+    const { rows } = await sql<{ revision: number; changes: number }>`
+      select revision, count(*) as changes from policy_changes
+      where tenant_id = ${tenant} and revision > ${after}::bigint and revision <= ${LARGEST}
+      group by revision order by revision limit ${REVISIONS_PAGE}`.execute(trx)
+    for (const { revision, changes } of rows) logged.set(revision, changes)
+    if (rows.length < REVISIONS_PAGE) return logged
+    after = rows.at(-1)?.revision ?? LARGEST
   }
 }
 

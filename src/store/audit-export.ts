@@ -50,6 +50,10 @@ export class AuditReading {
     this.#settled = cursor?.settled ?? 0
   }
 
+  get tenant(): string {
+    return this.#question.tenant
+  }
+
   /** Where a reader goes on who has read everything until now. */
   get cursor(): AuditCursor {
     const next = [...this.#next].filter(([writer]) => !this.#isSettled(this.#horizonOf(writer)))

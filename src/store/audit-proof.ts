@@ -123,7 +123,8 @@ export async function listCheckpoints(
 
 function itemOf(row: CheckpointRow): CheckpointItem {
   const { writer, size, final, note } = row
-  const at = /^time (.*)$/m.exec(note)?.[1] ?? ''
+  // Of one that was spoiled, when it was stored.
+  const at = /^time (.*)$/m.exec(note)?.[1] ?? new Date(row.stored_at / 1000).toISOString()
   return { writer, size, root: row.root.toString('base64'), final, at, checkpoint: note }
 }
 
@@ -148,6 +149,9 @@ async function lastCheckpoint(
     .executeTakeFirst()
   if (row === undefined) return undefined
   const opened = openCheckpoint(row.note, await listAuditKeys(db))
-  if ('fault' in opened) throw new Failure('internal', `the last checkpoint of ${writer} is not sound: ${opened.fault}`)
+  if ('fault' in opened) {
+    const detail = `the last checkpoint of ${writer} is not sound, so that nothing is proved by it: ${opened.fault}`
+    throw new Failure('audit_unavailable', detail)
+  }
   return { ...opened, note: row.note }
 }

@@ -3,6 +3,7 @@ import { type Kysely, type Selectable, sql } from 'kysely'
 import Type from 'typebox'
 import { validate, version } from 'uuid'
 import type { AuditEvent } from '../audit/event.ts'
+import { EventTypes } from '../contract/audit-reading.ts'
 import { Failure } from '../failure.ts'
 import { type AuditFilter, alternativesOf, bounded, type Condition, type Hash } from './audit-filter.ts'
 import { decodeCursor, type Listed, type Page, paged } from './cursor.ts'
@@ -16,8 +17,13 @@ export interface AuditPage extends Page {
 }
 
 /** The event as it was recorded, and where it stands. */
-export type AuditItem = AuditEvent & {
-  readonly tenant_seq: number
+export type AuditItem = Partial<AuditEvent> & {
+  readonly id: string
+  readonly at: string
+  readonly tenant: string
+  readonly tenant_seq?: number
+  /** What is stored is no event any more: of it is told where it stands, and no more. */
+  readonly unreadable?: true
   readonly writer: string
   readonly seq: number
   /** RFC 6962's leaf hash of the recorded bytes, in hex. */
@@ -48,13 +54,18 @@ export async function listAudit(
   })
   const all = sql<AuditRow>`select * from (${sql.join(found, sql` union all `)}) found ${first}`
   const { rows } = await bounded(all.execute(db))
-  return paged(rows, page.limit, (row) => [question, row.id], itemOf)
+  return paged(
+    rows,
+    page.limit,
+    (row) => [question, row.id],
+    (row) => itemOf(row, tenant),
+  )
 }
 
 /** One event of a tenant; undefined if there is none with this id. */
 export async function getAudit(db: Kysely<Database>, tenant: string, id: string): Promise<AuditItem | undefined> {
   const row = await findAuditRecord(db, tenant, id)
-  return row === undefined ? undefined : itemOf(row)
+  return row === undefined ? undefined : itemOf(row, tenant)
 }
 
 /** The exact bytes of one event of a tenant, and where they stand; undefined if there is none with this id. */
@@ -104,7 +115,40 @@ function instantOf(id: string): Date {
 
 const LEAF = Buffer.of(0)
 
-export function itemOf({ writer, seq, record }: AuditRow): AuditItem {
-  const hash = createHash('sha256').update(LEAF).update(record).digest('hex')
-  return { ...JSON.parse(record.toString('utf8')), writer, seq, hash }
+export function itemOf(row: AuditRow, tenant: string): AuditItem {
+  const { id, writer, seq, record } = row
+  const place = { writer, seq, hash: createHash('sha256').update(LEAF).update(record).digest('hex') }
+  const event = eventIn(record.toString('utf8'))
+  if (event !== undefined) return { ...event, ...place }
+  return { id, at: instantOf(id).toISOString(), tenant, unreadable: true, ...place }
+}
+
+/** One line of an export: the exact recorded text, with where it stands added behind its last member. */
+export function lineOf(row: AuditRow, tenant: string): string {
+  const text = row.record.toString('utf8')
+  const item = itemOf(row, tenant)
+  if (item.unreadable || !text.endsWith('}') || text.includes('\n')) return `${JSON.stringify(item)}\n`
+  return `${text.slice(0, -1)},"writer":"${item.writer}","seq":${item.seq},"hash":"${item.hash}"}\n`
+}
+
+// As every writer writes it.
+const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
+const TYPES: ReadonlySet<unknown> = new Set(EventTypes.anyOf.map(({ const: type }) => type))
+
+/** The event that the text holds; undefined where somebody has made it hold none. */
+function eventIn(text: string): AuditEvent | undefined {
+  try {
+    const event: unknown = JSON.parse(text)
+    return isEvent(event) ? event : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** As far as answers hang on it: who wrote it wrote the rest as well. */
+function isEvent(event: unknown): event is AuditEvent {
+  if (typeof event !== 'object' || event === null) return false
+  const { id, at, tenant, type }: { id?: unknown; at?: unknown; tenant?: unknown; type?: unknown } = event
+  if (typeof id !== 'string' || typeof at !== 'string' || typeof tenant !== 'string') return false
+  return validate(id) && INSTANT.test(at) && TYPES.has(type)
 }

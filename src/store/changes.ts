@@ -2,6 +2,7 @@ import { type Kysely, sql, type Transaction } from 'kysely'
 import Type from 'typebox'
 import type { PolicyChange } from '../policy/change.ts'
 import type { EntityRef } from '../policy/model.ts'
+import { withoutCredentials } from '../telemetry/secrets.ts'
 import { decodeCursor, type Listed, type Page, paged } from './cursor.ts'
 import { tellChanged } from './hints.ts'
 import type { Database } from './schema.ts'
@@ -34,7 +35,7 @@ export async function appendChange(trx: Transaction<Database>, change: Change): 
   let rows: string[] = []
   let size = 0
   for (const [ordinal, row] of change.changes.entries()) {
-    const text = JSON.stringify({ ...row, ordinal })
+    const text = JSON.stringify({ ...row, before: said(row.before), after: said(row.after), ordinal })
     if (rows.length === ROWS_PER_STATEMENT || (rows.length > 0 && size + text.length > CHARACTERS_PER_STATEMENT)) {
       await appendRows(trx, change, made, rows)
       rows = []
@@ -57,9 +58,30 @@ async function appendRows(
     insert into policy_changes
       (tenant_id, revision, ordinal, revision_id, actor, reason, kind, key, operation, before, after, at)
     select ${tenant}, ${made.revision}::bigint, ordinal, ${made.revision_id}::uuid, ${JSON.stringify(actor)}::jsonb,
-           ${reason}, kind, coalesce(key, 'null'), operation, before, after, ${at}::timestamptz
+           ${reason && withoutCredentials(reason)}, kind, coalesce(key, 'null'), operation, before, after, ${at}::timestamptz
     from jsonb_to_recordset(${`[${rows.join(',')}]`}::jsonb)
       as row(ordinal int, kind text, key jsonb, operation text, before jsonb, after jsonb)`.execute(trx)
+}
+
+/**
+ * The thing without credentials in what people say of it. The rest of it stays as it is: replicas decide by what they read
+ * of the log, and must decide by the very same as who reads the thing itself.
+ */
+function said(thing: object | null): object | null {
+  if (thing === null) return null
+  const told: { description?: unknown; justification?: unknown; decision?: unknown } = thing
+  const { description, justification, decision } = told
+  return {
+    ...thing,
+    ...(typeof description === 'string' && { description: withoutCredentials(description) }),
+    ...(typeof justification === 'string' && { justification: withoutCredentials(justification) }),
+    ...(isDecided(decision) && { decision: { ...decision, reason: withoutCredentials(decision.reason) } }),
+  }
+}
+
+function isDecided(decision: unknown): decision is { readonly reason: string } {
+  if (typeof decision !== 'object' || decision === null) return false
+  return 'reason' in decision && typeof decision.reason === 'string'
 }
 
 /** One row of the change log as it is read. */

@@ -100,12 +100,24 @@ async function makeRole(trx: Transaction<Database>, { user, password }: Role, pu
   await sql`create role ${sql.id(user)} ${sql.raw(attributes)} password ${sql.lit(password)}`.execute(trx)
 }
 
+/**
+ * Neither role needs tables of its own. Only who owns the database may say so of it; where that is somebody else, the
+ * rights on it are theirs to give.
+ */
+const NO_TEMPORARY_TABLES = sql`
+  do $$ begin
+    if (select pg_has_role(current_user, datdba, 'usage') from pg_database where datname = current_database()) then
+      execute format('revoke temporary on database %I from public', current_database());
+    end if;
+  end $$`
+
 function prunerStatements(user: string): RawBuilder<unknown>[] {
   const role = sql.id(user)
   return [
     sql`revoke all on all tables in schema public from ${role}`,
     sql`revoke all on all functions in schema public from ${role}`,
     sql`revoke create on schema public from public, ${role}`,
+    NO_TEMPORARY_TABLES,
     sql`grant usage on schema public to ${role}`,
     sql`grant select on audit, audit_writers, audit_pruned, audit_checkpoints, audit_keys, deployment_key to ${role}`,
     sql`grant execute on function prune_audit(text, timestamptz, uuid, jsonb, text, text, uuid, text) to ${role}`,
@@ -121,6 +133,7 @@ function grantStatements(user: string): RawBuilder<unknown>[] {
     sql`revoke all on all tables in schema public from ${role}`,
     sql`revoke all on all functions in schema public from ${role}`,
     sql`revoke create on schema public from public, ${role}`,
+    NO_TEMPORARY_TABLES,
     sql`grant usage on schema public to ${role}`,
     ...tables,
     sql`grant select on migration_files to ${role}`,

@@ -152,6 +152,18 @@ async function cutTail(owner: pg.Client, withCheckpoints: boolean): Promise<numb
   return gone
 }
 
+/** A change of the change log that no call has made, at a place of it. */
+const forged = (revision: string, ordinal: string) => `
+  insert into policy_changes (tenant_id, revision, ordinal, revision_id, actor, kind, key, operation, after)
+  select t.id, ${revision}, ${ordinal}, t.revision_id, '{"type":"service","id":"admin"}', 'assignment', '{"id":"x"}',
+         'create', '{"id":"x","subject":{"type":"user","id":"eve"},"role":"pdp:admin"}'
+  from tenants t where t.id = 'default'`
+
+const policyBroken = {
+  alone: { integrity: [], completeness: ['policy'] },
+  outside: { integrity: [], completeness: ['policy'] },
+}
+
 const clean = { integrity: [], completeness: [] }
 
 const ATTACKS: readonly Attack[] = [
@@ -318,8 +330,61 @@ const ATTACKS: readonly Attack[] = [
       await owner.query('truncate audit_writers, audit_tree, audit_checkpoints')
       return gone
     },
-    alone: { integrity: [], completeness: ['log_missing'] },
-    outside: { integrity: [], completeness: ['log_missing'] },
+    alone: { integrity: [], completeness: ['log_missing', 'policy'] },
+    outside: { integrity: [], completeness: ['log_missing', 'policy'] },
+  },
+  {
+    name: 'says of a log that it is longer than any number',
+    does: (owner) => rowsOf(owner.query('update audit_writers set position = 9223372036854775807')),
+    alone: { integrity: ['tree'], completeness: ['missing'] },
+    outside: { integrity: ['tree'], completeness: ['missing'] },
+  },
+  {
+    name: 'makes somebody an admin, in a revision of their own',
+    does: async (owner) => {
+      await owner.query(
+        `update tenants set revision = revision + 1, revision_id = gen_random_uuid() where id = 'default'`,
+      )
+      return rowsOf(owner.query(forged('t.revision', '0')))
+    },
+    ...policyBroken,
+    says: /^revision \d+ of the change log has no record in the trail$/,
+  },
+  {
+    name: 'adds a change to a revision that was made',
+    does: (owner) => rowsOf(owner.query(forged('t.revision', '1000'))),
+    ...policyBroken,
+    says: /^revision \d+ of the change log has \d+ changes, and its record tells of \d+$/,
+  },
+  {
+    name: 'puts a revision behind the last one',
+    does: (owner) => rowsOf(owner.query(forged('t.revision + 1', '0'))),
+    ...policyBroken,
+    says: /^the change log goes on to revision \d+, and the tenant stands at \d+$/,
+  },
+  {
+    name: 'takes a revision out of the change log',
+    does: (owner) => rowsOf(owner.query(`delete from policy_changes where tenant_id = 'default' and revision = 1`)),
+    ...policyBroken,
+    says: /^revision 1 is not in the change log$/,
+  },
+  {
+    name: 'takes the last revision out of the change log, and back',
+    does: async (owner) => {
+      await owner.query(`update tenants set revision = revision - 1 where id = 'default'`)
+      return rowsOf(
+        owner.query(`delete from policy_changes using tenants
+          where tenant_id = 'default' and id = tenant_id and policy_changes.revision > tenants.revision`),
+      )
+    },
+    ...policyBroken,
+    says: /^revision \d+ is not in the change log$/,
+  },
+  {
+    name: 'moves a tenant to another revision',
+    does: (owner) => rowsOf(owner.query(`update tenants set revision = revision + 7 where id = 'default'`)),
+    ...policyBroken,
+    says: /^revision \d+ is not in the change log$/,
   },
 ]
 

@@ -51,7 +51,7 @@ async function file(name: string, text: string): Promise<string> {
 
 /** Does what an attacker would, looks, and puts it back. */
 async function attacked<T>(statements: readonly string[], look: () => Promise<T>): Promise<T> {
-  const tables = ['audit', 'audit_writers', 'audit_tree', 'audit_checkpoints', 'audit_keys']
+  const tables = ['audit', 'audit_writers', 'audit_tree', 'audit_checkpoints', 'audit_keys', 'tenants']
   const run = (statement: string) => sql.raw(statement).execute(owner.db)
   for (const table of tables) await run(`create table kept_${table} as select * from ${table}`)
   await run('set session_replication_role = replica')
@@ -136,10 +136,13 @@ describe('verdict audit verify', () => {
     // Nor does it help to take it out of the list: what was signed is the hash of the list.
     const untold = `update audit_checkpoints set writers = '{"whole": true, "logs": []}'`
     const edited = await attacked([...gone(oldest), untold], () => verify())
-    expect(edited.status).toBe(3)
+    // What it held of changes of policy is missed too.
+    expect(edited.status).toBe(5)
     expect(edited.stdout).toContain('is not the one that was signed')
-    // Of the newest nobody else has heard but what was kept elsewhere.
-    expect((await attacked(gone(newest), () => verify())).status).toBe(0)
+    // Of the newest nobody else has heard but what was kept elsewhere, and the change log of what it held of changes.
+    const newer = await attacked(gone(newest), () => verify())
+    expect(newer.status).toBe(4)
+    expect(newer.stdout).toMatch(/completeness {2}BROKEN\n(.*policy: .*\n)+held/)
     const held = await attacked(gone(newest), () => verify('--checkpoint', copiesFile(dataDir)))
     expect(held.status).toBe(4)
     expect(held.stdout).toContain('of which nothing is left')
@@ -147,8 +150,11 @@ describe('verdict audit verify', () => {
 
   test('finds out who deletes everything, the keys too, and says that there is nothing where nothing was', async () => {
     expect((await attacked(ALL, () => verify('--checkpoint', copiesFile(dataDir), '--key', key))).status).toBe(4)
-    expect((await attacked(ALL, () => verify('--checkpoint', copiesFile(dataDir)))).status).toBe(3)
-    const nothing = await attacked(ALL, () => verify())
+    expect((await attacked(ALL, () => verify('--checkpoint', copiesFile(dataDir)))).status).toBe(5)
+    const policy = await attacked(ALL, () => verify())
+    expect(policy.status).toBe(4)
+    expect(policy.stdout).toContain('revision 1 of the change log has no record in the trail')
+    const nothing = await attacked([...ALL, 'delete from tenants'], () => verify())
     expect(nothing).toMatchObject({ status: 1, stdout: '' })
     expect(nothing.stderr).toContain('there is no audit trail in this database')
   })

@@ -1,4 +1,6 @@
+import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { leafHash } from '../../src/audit/merkle.ts'
 import { eventually, startService, type TestService } from '../support/service.ts'
 
 let verdict: TestService
@@ -156,3 +158,43 @@ test('there are so many streams at once, and one that is left makes room', async
   )
   for (const stop of stops) stop.abort()
 })
+
+test.each([
+  ['no text at all', '\\x00ff'],
+  ['no JSON', Buffer.from('{"id":').toString('hex')],
+  ['nothing', ''],
+  ['null', Buffer.from('null').toString('hex')],
+  ['an object that is no event', Buffer.from('{}').toString('hex')],
+  [
+    'an event of no type',
+    Buffer.from('{"id":"a","at":"2020-01-01T00:00:00Z","tenant":"t","type":"x"}').toString('hex'),
+  ],
+  [
+    'an event of no time',
+    Buffer.from('{"id":"a","at":"\\",\\"x\\":1","tenant":"t","type":"decision"}').toString('hex'),
+  ],
+])('a record that is %s any more is told as unreadable, and the rest is told as ever', async (_what, hex) => {
+  const subject = `spoiled-${spoiled++}`
+  await decide(subject)
+  const [{ id, at, tenant, writer, seq }] = await recorded(subject)
+  await decide(`${subject}-next`)
+  await recorded(`${subject}-next`)
+  const bytes = Buffer.from(hex.replace('\\x', ''), 'hex')
+  await sql`update audit set record = ${bytes} where id = ${id}`.execute(verdict.database.db)
+  const wanted = { id, at, tenant, unreadable: true, writer, seq, hash: leafHash(bytes).toString('hex') }
+
+  expect((await verdict.ask(`GET /v1/audit/${id}`, { key: auditor })).body).toEqual(wanted)
+  const { body: page } = await verdict.ask('GET /v1/audit?type=decision&limit=2', { key: auditor })
+  expect(page.items).toEqual([expect.objectContaining({ reason: expect.any(String) }), wanted])
+  const lines = await exported('?type=decision')
+  expect(lines.filter((line) => line.id === id)).toEqual([wanted])
+  expect(lines.filter((line) => line.subject?.id === `${subject}-next`)).toHaveLength(1)
+  const csv = await verdict.ask('GET /v1/audit/export?format=csv&type=decision', { key: auditor })
+  expect(csv.body.split('\r\n').filter((line: string) => line.includes(id))).toEqual([
+    expect.stringMatching(new RegExp(`^"${id}",.*,true$`)),
+  ])
+  const { body: stats } = await verdict.ask('GET /v1/audit/stats?by=subject&top=100', { key: auditor })
+  expect(stats.groups.map(({ value }: { value: { id: string } | null }) => value?.id)).toContain(subject)
+})
+
+let spoiled = 0

@@ -117,6 +117,38 @@ describe('a proof', () => {
   })
 })
 
+describe('a last checkpoint that somebody has spoiled', () => {
+  test('proves nothing: who asks is told so, and the others are listed as ever', async () => {
+    const other = await startService()
+    onTestFinished(() => other.close())
+    const key = await other.keyWith(['pdp:auditor'])
+    const list = () => other.ask('GET /v1/audit/checkpoints', { key })
+    await eventually(list, ({ body }) => body.items.length > 0)
+    const { body: page } = await other.ask('GET /v1/audit?order=asc&limit=1', { key })
+    const [{ id, writer }] = page.items
+    expect((await other.ask(`GET /v1/audit/${id}/proof`, { key })).status).toBe(200)
+    // What comes meanwhile would be sealed under a sound one.
+    await sql`
+      create function spoil() returns trigger language plpgsql as 'begin new.note := ''x''; return new; end'`.execute(
+      other.database.db,
+    )
+    await sql`create trigger spoil before insert on audit_checkpoints for each row execute function spoil()`.execute(
+      other.database.db,
+    )
+    await sql`update audit_checkpoints set note = 'x'`.execute(other.database.db)
+    for (const route of [
+      `GET /v1/audit/${id}/proof`,
+      `GET /v1/audit/checkpoints/consistency?writer=${writer}&from_size=1&to_size=1`,
+    ]) {
+      const { status, body } = await other.ask(route, { key })
+      expect([status, body.detail]).toEqual([503, expect.stringContaining('is not sound')])
+    }
+    const { status, body } = await list()
+    expect(status).toBe(200)
+    expect(body.items.map(({ at }: { at: string }) => Number.isNaN(Date.parse(at)))).not.toContain(true)
+  })
+})
+
 describe('checkpoints', () => {
   test('are listed newest first, in pages, each signed by one of the keys', async () => {
     await decide(50)
@@ -172,6 +204,12 @@ describe('verifying a tenant', () => {
     const until = await verify(`?to=${item.at}`)
     expect(until.body).toMatchObject({ integrity: { ok: true }, completeness: { ok: true } })
     expect((await verify('?from=yesterday')).status).toBe(400)
+  })
+
+  test('of a time that ends before it begins is refused', async () => {
+    const { status, body } = await verify('?from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z')
+    const pointers = body.errors.map(({ pointer }: { pointer: string }) => pointer)
+    expect([status, pointers]).toEqual([400, ['/from', '/to']])
   })
 
   test('is recorded as a reading of the audit', async () => {

@@ -372,3 +372,22 @@ test('who may not read entities sees the log of it through the redaction of the 
   const text = JSON.stringify(body.items)
   for (const { subject } of [ann, bob]) expect(text).not.toContain(`"${subject.id}"`)
 })
+
+test('the change log tells what people say without the credentials in it', async () => {
+  const secret = `vdt_abcd1234_${'s'.repeat(43)}`
+  const headers = { 'verdict-reason': `with ${secret}` }
+  const [plugin, bob] = [await requester(), await approver()]
+  const { id } = await asked(plugin, { justification: `since ${secret} is mine` })
+  expect((await decide(bob, id, 'refuse', { reason: `${secret} is not yours` })).status).toBe(200)
+  const type = await verdict.ask('PUT /v1/types/said', { body: { actions: [], description: `of ${secret}` }, headers })
+  expect(type.status).toBe(201)
+  const { rows } = await sql<{ text: string }>`select c::text as text from policy_changes c`.execute(
+    verdict.database.db,
+  )
+  const log = rows.map(({ text }) => text).join()
+  expect(log).not.toContain(secret)
+  for (const said of ['since vdt_abcd1234_[redacted] is mine', 'vdt_abcd1234_[redacted] is not yours']) {
+    expect(log).toContain(said)
+  }
+  for (const said of ['of vdt_abcd1234_[redacted]', 'with vdt_abcd1234_[redacted]']) expect(log).toContain(said)
+})

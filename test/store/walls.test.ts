@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { isWalled } from '../../src/store/database.ts'
 import { SERVICE_PRIVILEGES } from '../../src/store/grants.ts'
+import { migrate } from '../../src/store/migrate.ts'
 import { eventually, startService, type TestService } from '../support/service.ts'
 
 // What row-level security holds by itself, where a statement has forgotten to say whose rows it means.
@@ -160,6 +161,20 @@ describe('the wall between tenants', () => {
     for (const name of ["acme', true); select '", '', 'ACME', 'a'.repeat(64)]) {
       expect(() => db.of(name)).toThrow('for no tenant')
     }
+  })
+
+  test('lets the service make no table, not even a temporary one', async () => {
+    const { service: db, ownerUrl } = service.database
+    // Rights on a database do not come with its copy.
+    await migrate(ownerUrl, { user: inject('postgres').serviceUser })
+    for (const table of ['temp table mine', 'table mine']) {
+      await expect(sql.raw(`create ${table} (id int)`).execute(db.of('acme'))).rejects.toThrow()
+    }
+    const { rows } = await sql<{ may: boolean }>`
+      select has_database_privilege(${inject('postgres').serviceUser}, current_database(), 'temporary, create') as may`.execute(
+      service.database.db,
+    )
+    expect(rows).toEqual([{ may: false }])
   })
 
   test('leaves the service no table that it could read and the wall does not know', async () => {

@@ -29,6 +29,17 @@ export interface StoredCheckpoint {
   }
 }
 
+/** The revisions of a tenant's policy, as the database has them. */
+export interface StoredRevisions {
+  readonly tenant: string
+  /** Where the tenant stands. */
+  readonly revision: number
+  /** The change log: by revision, how many changes. */
+  readonly logged: ReadonlyMap<number, number>
+  /** Records of changes that are in no log yet, as JSON text. */
+  readonly owed: readonly string[]
+}
+
 /** A record with the columns that are searched beside it. */
 export interface StoredRecord {
   readonly tenant_id: string
@@ -91,6 +102,8 @@ export interface Evidence {
   hashes(writer: string, spans: readonly HashSpan[]): Promise<Buffer[]>
   /** In pages. One such reading at a time. */
   records(scope: RecordScope): AsyncIterable<readonly StoredRecord[]>
+  /** Of this tenant, or of all there are. */
+  revisions(tenant?: string): AsyncIterable<StoredRevisions>
   /** How many records of this writer stand after `seq`, of all tenants: among those from `since` on, or among all. */
   countAfter(writer: string, seq: number, since: Date | undefined): Promise<number>
 }

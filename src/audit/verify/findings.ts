@@ -34,6 +34,8 @@ export type FindingKind =
   | 'checkpoint_missing'
   /** A log that a checkpoint knew is not there. */
   | 'log_missing'
+  /** The change log has other revisions than the trail has records of. */
+  | 'policy'
 
 const SHOWN = 100
 

@@ -8,6 +8,7 @@ import { NumberSet } from './number-set.ts'
 import { type OutsideNote, openOutside } from './outside.ts'
 import { Pruned } from './pruned.ts'
 import { RecordCheck } from './record-check.ts'
+import { RevisionCheck } from './revisions.ts'
 import { faultOf, SealedLeaves } from './sealed-leaves.ts'
 
 export interface TenantScope {
@@ -72,6 +73,7 @@ class TenantCheck {
   readonly #options: TenantOptions
   readonly #findings = new Findings()
   readonly #parts = new Map<string, Part>()
+  readonly #revisions = new RevisionCheck(this.#findings)
   #pruned = Pruned.nothing
 
   constructor(evidence: Evidence, scope: TenantScope, options: TenantOptions) {
@@ -91,6 +93,7 @@ class TenantCheck {
     for (const [writer, part] of this.#parts) {
       if (trusted.has(writer)) await this.#complete(writer, part, leaves, writers)
     }
+    await this.#checkRevisions()
     return { findings: this.#findings, checked: check.checked, logs: await this.#logs(leaves) }
   }
 
@@ -101,6 +104,7 @@ class TenantCheck {
     for await (const page of this.#pages({ ...this.#scope, order: 'asc' })) {
       for (const row of page) {
         const event = await check.check(row)
+        this.#revisions.see(row, event)
         if (event === undefined) doubtful.add(row.writer)
         // Of what stands before, some may have been pruned, and nobody can tell which tenant's.
         else if (row.seq >= this.#pruned.upTo(row.writer)) this.#note(row, event.tenant_seq)
@@ -109,6 +113,15 @@ class TenantCheck {
       this.#options.onProgress?.(check.checked)
     }
     return new Set([...trusted].filter((writer) => !doubtful.has(writer)))
+  }
+
+  /** Of a part of the time nobody can say which revisions fall into it. */
+  async #checkRevisions(): Promise<void> {
+    const { tenant, from, to } = this.#scope
+    if (from !== undefined || to !== undefined) return
+    for await (const stored of this.#evidence.revisions(tenant)) {
+      this.#revisions.conclude(stored, this.#pruned.total > 0)
+    }
   }
 
   async *#pages(scope: RecordScope): AsyncGenerator<readonly StoredRecord[]> {

@@ -10,6 +10,7 @@ import { NumberSet } from './number-set.ts'
 import { checkOutside, type OutsideCheckpoint, type OutsideNote, openOutside, outsideSizes } from './outside.ts'
 import { Pruned } from './pruned.ts'
 import { RecordCheck } from './record-check.ts'
+import { RevisionCheck } from './revisions.ts'
 import { SealedLeaves } from './sealed-leaves.ts'
 
 export interface VerifyOptions {
@@ -132,11 +133,13 @@ async function checkRecords(
 ): Promise<number> {
   const check = new RecordCheck(new SealedLeaves(evidence, keys), writers, findings)
   const seen = new Seen(findings)
+  const revisions = new RevisionCheck(findings)
   const sizes = new Map(logs.map(({ writer, size }) => [writer, size]))
   const total = logs.reduce((sum, { size }) => sum + size, 0)
   for await (const page of evidence.records({})) {
     for (const row of page) {
       const event = await check.check(row)
+      revisions.see(row, event)
       // Only what has a place: what somebody put there may claim any.
       if (row.seq < (sizes.get(row.writer) ?? 0)) seen.add(row, event?.tenant_seq)
     }
@@ -144,6 +147,7 @@ async function checkRecords(
     await breathe()
   }
   seen.conclude(logs, pruned)
+  for await (const stored of evidence.revisions()) revisions.conclude(stored, pruned.total > 0)
   return check.checked
 }
 

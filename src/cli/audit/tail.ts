@@ -61,7 +61,7 @@ async function follow(options: TailOptions, io: Io, place: Place, paint: Paint, 
 
 /** What is to be printed of a line. What came behind the last cursor comes again after a break, and is known. */
 function take(line: string, place: Place, paint: Paint | undefined): string {
-  const item: { readonly cursor?: string | null; readonly id?: string } = JSON.parse(line)
+  const item: { readonly cursor?: string | null; readonly id?: string; readonly unreadable?: true } = JSON.parse(line)
   if (item.id === undefined) {
     place.cursor = item.cursor ?? undefined
     place.shown.clear()
@@ -69,6 +69,8 @@ function take(line: string, place: Place, paint: Paint | undefined): string {
   }
   if (place.shown.has(item.id)) return ''
   place.shown.add(item.id)
-  // Every line with an id is an event as it was recorded.
-  return paint === undefined ? `${line}\n` : eventText(item as AuditEvent, paint)
+  if (paint === undefined) return `${line}\n`
+  if (item.unreadable) return `${paint('red', `the record ${item.id} cannot be read`)}\n`
+  // Every other line with an id is an event as it was recorded.
+  return eventText(item as AuditEvent, paint)
 }
