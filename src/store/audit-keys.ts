@@ -1,7 +1,8 @@
-import { createPrivateKey, generateKeyPairSync, type JsonWebKey, type KeyObject, randomUUID, sign } from 'node:crypto'
+import { createPrivateKey, type JsonWebKey, randomUUID, sign } from 'node:crypto'
 import { type Kysely, sql, type Transaction } from 'kysely'
 import { endorse } from '../audit/endorsement.ts'
 import { type Signer, type VerifierKey, verifierKey } from '../audit/note.ts'
+import { newEd25519 } from '../authn/ed25519.ts'
 import { seal, unseal } from '../authn/seal.ts'
 import { Failure } from '../failure.ts'
 import type { Database } from './schema.ts'
@@ -60,11 +61,10 @@ export async function insertAuditKey(
   name: string,
   before?: Signer,
 ): Promise<VerifierKey> {
-  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
-  const key = verifierKey(name, rawPublic(publicKey))
+  const jwk = newEd25519()
+  const key = verifierKey(name, Buffer.from(jwk.x, 'base64url'))
   const { id, public_key } = key
-  const jwk = Buffer.from(JSON.stringify(privateKey.export({ format: 'jwk' })))
-  const sealed = seal(masterKey, labelOf(name, id), jwk)
+  const sealed = seal(masterKey, labelOf(name, id), Buffer.from(JSON.stringify(jwk)))
   const endorsement = before === undefined ? null : endorse(key, before)
   // Not that of the transaction's beginning: it may have waited for the one that made the key before.
   const created_at = sql<Date>`clock_timestamp()`
@@ -97,10 +97,6 @@ function signerOf(row: KeyRow, masterKey: Buffer): Signer {
   }
   const privateKey = createPrivateKey({ key: jwk, format: 'jwk' })
   return { key, sign: (message) => sign(null, message, privateKey) }
-}
-
-function rawPublic(key: KeyObject): Buffer {
-  return Buffer.from(key.export({ format: 'jwk' }).x ?? '', 'base64url')
 }
 
 const labelOf = (name: string, id: string) => ({ purpose: 'audit key', id: `${name}+${id}` })

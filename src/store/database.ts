@@ -150,15 +150,19 @@ function tracked(sockets: Set<Socket>): Socket {
   return socket
 }
 
+/** A database that is starting, or busy for a moment, may not answer the first time within the limit that calls have. */
+const START_TRIES = 3
+
 /**
  * For the start, whose reader can mend the configuration: what it fails with says why. Elsewhere what the driver says
  * is for the log alone.
  */
-export async function checkConnection(db: Kysely<Database>): Promise<void> {
+export async function checkConnection(db: Kysely<Database>, triesLeft = START_TRIES): Promise<void> {
   try {
     await sql`select 1`.execute(db)
   } catch (error) {
     const cause = error instanceof Failure ? error.cause : error
+    if (triesLeft > 1 && /timeout/.test(reasonOf(cause))) return checkConnection(db, triesLeft - 1)
     throw new Failure('store_unavailable', `could not connect to the database: ${reasonOf(cause)}`, { cause })
   }
 }

@@ -1,6 +1,7 @@
 import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
-import { calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose'
+import { calculateJwkThumbprint } from 'jose'
 import { type Kysely, sql, type Transaction } from 'kysely'
+import { newEd25519 } from '../authn/ed25519.ts'
 import { seal, unseal } from '../authn/seal.ts'
 import type { SigningKey, SigningKeys } from '../authn/signing-key.ts'
 import { Failure } from '../failure.ts'
@@ -135,11 +136,10 @@ export function listSigningKeys(db: Kysely<Database>): Promise<ListedSigningKey[
 
 /** Makes a key, that signs once it is known. @returns its id. */
 export async function insertSigningKey(trx: Transaction<Database>, masterKey: Buffer): Promise<string> {
-  const { privateKey, publicKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true })
-  const jwk = await exportJWK(publicKey)
+  const { d, ...jwk } = newEd25519()
   const kid = await calculateJwkThumbprint(jwk)
   const public_jwk = JSON.stringify({ ...jwk, kid, use: 'sig', alg: 'EdDSA' })
-  const sealed = seal(masterKey, labelOf(kid), Buffer.from(JSON.stringify(await exportJWK(privateKey))))
+  const sealed = seal(masterKey, labelOf(kid), Buffer.from(JSON.stringify({ ...jwk, d })))
   await trx
     .insertInto('signing_keys')
     .values({ kid, algorithm: 'EdDSA', public_jwk, sealed, retired_at: null })

@@ -2,6 +2,7 @@ import { createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, typ
 import { afterAll, beforeAll } from 'vitest'
 import { openDeploymentKey } from '../../src/store/deployment-key.ts'
 import { openSigningKeys } from '../../src/store/signing-keys.ts'
+import { jwkOf } from '../support/jwk.ts'
 import { eventually, type Reply, startService, type TestService } from '../support/service.ts'
 import { attacks } from './attack.ts'
 
@@ -116,7 +117,7 @@ attacks('contexts: signature and form', [
   [
     'signed by a stranger whose key comes with it',
     '200 context_invalid',
-    () => decide(signed({ jwk: createPublicKey(stranger).export({ format: 'jwk' }) }, claims(), stranger)),
+    () => decide(signed({ jwk: jwkOf(createPublicKey(stranger)) }, claims(), stranger)),
   ],
   [
     'alg none',

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { createServer, type Server } from 'node:net'
 import { afterAll, beforeAll } from 'vitest'
 import { type Signer, signer } from '../support/issuer.ts'
+import { jwkOf } from '../support/jwk.ts'
 import { startService, type TestService } from '../support/service.ts'
 import { attacks } from './attack.ts'
 
@@ -164,11 +165,7 @@ attacks('issuers: their registration', [
   [
     'a private key',
     '422 /jwks/keys/0/d',
-    () =>
-      put(
-        'x',
-        registration({ issuer: 'https://private.test', jwks: { keys: [corp.privateKey.export({ format: 'jwk' })] } }),
-      ),
+    () => put('x', registration({ issuer: 'https://private.test', jwks: { keys: [jwkOf(corp.privateKey)] } })),
   ],
   [
     'the role of the operator',

@@ -2,6 +2,7 @@ import { createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, typ
 import { afterAll, beforeAll } from 'vitest'
 import { openDeploymentKey } from '../../src/store/deployment-key.ts'
 import { openSigningKeys } from '../../src/store/signing-keys.ts'
+import { jwkOf } from '../support/jwk.ts'
 import { eventually, startService, type TestService } from '../support/service.ts'
 import { attacks } from './attack.ts'
 
@@ -153,15 +154,11 @@ attacks('tokens: header', [
   ['a kid that objects have of themselves', '401', () => forged({}, { kid: 'constructor' })],
   ['a kid that is no text', '401', () => forged({}, { kid: 0 })],
   ['a kid that is a list with the right one', '401', () => forged({}, { kid: [own.kid] })],
-  [
-    'a key in the header',
-    '401',
-    () => me(signed({ jwk: createPublicKey(stranger).export({ format: 'jwk' }) }, claims(), stranger)),
-  ],
+  ['a key in the header', '401', () => me(signed({ jwk: jwkOf(createPublicKey(stranger)) }, claims(), stranger))],
   [
     'a key in the header, without a kid',
     '401',
-    () => me(signed({ kid: undefined, jwk: createPublicKey(stranger).export({ format: 'jwk' }) }, claims(), stranger)),
+    () => me(signed({ kid: undefined, jwk: jwkOf(createPublicKey(stranger)) }, claims(), stranger)),
   ],
   [
     'the place of a key in the header',

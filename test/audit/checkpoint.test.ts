@@ -4,12 +4,13 @@ import { type Checkpoint, openCheckpoint, signCheckpoint, writersRoot } from '..
 import { EMPTY_ROOT, leafHash, nodeHash } from '../../src/audit/merkle.ts'
 import { formatKey, openNote, parseKey, type Signer, verifierKey } from '../../src/audit/note.ts'
 import { notesIn } from '../../src/audit/seal/copies.ts'
+import { jwkOf } from '../support/jwk.ts'
 
 const WRITER = '01890a5d-ac96-774b-bcce-b302099a8057'
 
 function newSigner(name = 'verdict.audit/test'): Signer {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519')
-  const raw = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url')
+  const raw = Buffer.from(jwkOf(publicKey).x ?? '', 'base64url')
   return { key: verifierKey(name, raw), sign: (message) => sign(null, message, privateKey) }
 }
 

@@ -10,13 +10,14 @@ import { openSealing } from '../../src/serve/sealing.ts'
 import { withEvidence } from '../../src/store/audit-evidence.ts'
 import { listAuditKeys, rotateAuditKey } from '../../src/store/audit-keys.ts'
 import { freshDatabase } from '../support/database.ts'
+import { jwkOf } from '../support/jwk.ts'
 import { event, keptLog, temporaryDirectory } from './support.ts'
 
 const NAME = 'verdict.audit/test'
 
 function made(name = NAME): Signer {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519')
-  const raw = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url')
+  const raw = Buffer.from(jwkOf(publicKey).x ?? '', 'base64url')
   return { key: verifierKey(name, raw), sign: (message) => sign(null, message, privateKey) }
 }
 

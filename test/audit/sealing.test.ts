@@ -22,10 +22,11 @@ import { auditStore } from '../../src/store/audit-log.ts'
 import { readHashes, sealStore } from '../../src/store/audit-tree.ts'
 import { type OpenDatabase, openDatabase } from '../../src/store/database.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { jwkOf } from '../support/jwk.ts'
 import { event, keptLog, temporaryDirectory } from './support.ts'
 
 const { privateKey, publicKey } = generateKeyPairSync('ed25519')
-const rawKey = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url')
+const rawKey = Buffer.from(jwkOf(publicKey).x ?? '', 'base64url')
 const signer: Signer = {
   key: verifierKey('verdict.audit/test', rawKey),
   sign: (message) => sign(null, message, privateKey),

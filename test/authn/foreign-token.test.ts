@@ -6,6 +6,7 @@ import type { Identity, Refused } from '../../src/authn/issuer/verify.ts'
 import { parseJson } from '../../src/http/json.ts'
 import type { Issuer } from '../../src/policy/issuer.ts'
 import { type Signer, signer } from '../support/issuer.ts'
+import { jwkOf } from '../support/jwk.ts'
 
 const NOW = Date.parse('2030-01-01T00:00:00Z')
 const SECOND = NOW / 1000
@@ -187,7 +188,7 @@ describe('an attack on the signature is refused', () => {
   })
 
   test('a key for encryption, or with its secret beside it, is no key', async () => {
-    const secret = corp.privateKey.export({ format: 'jwk' })
+    const secret = jwkOf(corp.privateKey)
     for (const more of [{ use: 'enc' }, { key_ops: ['encrypt'] }, secret]) {
       const open = trusting(registration([], { jwks: { keys: [{ ...corp.jwk, ...more }] } }))
       expect(await refused(corp.token(), open)).toBe('unverified')

@@ -1,13 +1,14 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { VerdictError, type VerifyContextOptions, verifyContext } from '../../src/client/index.ts'
+import { jwkOf } from '../support/jwk.ts'
 
 // A context without Verdict: what is wrong with one is found, but for its revocation. Against a real one: service.test.ts.
 
 const pair = generateKeyPairSync('ed25519')
 const stranger = generateKeyPairSync('ed25519')
 const jwks = {
-  keys: [{ kty: 'EC' }, 7, { ...pair.publicKey.export({ format: 'jwk' }), kid: 'k1', use: 'sig', alg: 'EdDSA' }],
+  keys: [{ kty: 'EC' }, 7, { ...jwkOf(pair.publicKey), kid: 'k1', use: 'sig', alg: 'EdDSA' }],
 }
 const NOW = Date.parse('2030-01-01T00:00:00Z')
 const CLAIMS = {
@@ -74,10 +75,7 @@ describe('refused is', () => {
     ['a signature that is no base64url', `${signed()}!`],
     ['a signature of another length', `${head}.${widened}.AAAA`],
     ['what a stranger signed', signed({}, {}, stranger.privateKey)],
-    [
-      'what a stranger signed, with the key in it',
-      signed({}, { jwk: stranger.publicKey.export({ format: 'jwk' }) }, stranger.privateKey),
-    ],
+    ['what a stranger signed, with the key in it', signed({}, { jwk: jwkOf(stranger.publicKey) }, stranger.privateKey)],
     ['alg none', signed({}, { alg: 'none' })],
     ['another alg', signed({}, { alg: 'HS256' })],
     ['an access token', signed({}, { typ: 'at+jwt' })],

@@ -1,6 +1,7 @@
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import { compactDecrypt } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { jwkOf } from '../support/jwk.ts'
 import { type Ask, eventually, startService, type TestService } from '../support/service.ts'
 
 let verdict: TestService
@@ -170,7 +171,7 @@ describe('a context', () => {
       generateKeyPairSync('rsa', { modulusLength: 2048 }),
       generateKeyPairSync('x25519'),
     ]) {
-      const { status, body } = await create({ encrypt_for: pair.publicKey.export({ format: 'jwk' }) })
+      const { status, body } = await create({ encrypt_for: jwkOf(pair.publicKey) })
       expect(status).toBe(201)
       expect(body.token.split('.')).toHaveLength(5)
       const { plaintext } = await compactDecrypt(
@@ -192,7 +193,7 @@ describe('a context', () => {
 })
 
 describe('of what is asked for it refuses', () => {
-  const rsa = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ format: 'jwk' })
+  const rsa = jwkOf(generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey)
   const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   test.each([
     ['a quota of zero', { quotas: { cpu: 0 } }, 400, '/quotas/cpu'],
@@ -233,14 +234,9 @@ describe('of what is asked for it refuses', () => {
     ['a life of more than a quarter of an hour', { expires_in: 901 }, 422, '/expires_in'],
     ['no life', { expires_in: 0 }, 400, '/expires_in'],
     ['a subject of Verdict’s own', { subject: { type: 'pdp:context', id: 'refused' } }, 422, '/subject/type'],
-    ['a private key', { encrypt_for: ec.privateKey.export({ format: 'jwk' }) }, 400, '/encrypt_for/d'],
+    ['a private key', { encrypt_for: jwkOf(ec.privateKey) }, 400, '/encrypt_for/d'],
     ['a short key', { encrypt_for: rsa }, 422, '/encrypt_for'],
-    [
-      'a point that is on no curve',
-      { encrypt_for: { ...ec.publicKey.export({ format: 'jwk' }), y: 'AAAA' } },
-      422,
-      '/encrypt_for',
-    ],
+    ['a point that is on no curve', { encrypt_for: { ...jwkOf(ec.publicKey), y: 'AAAA' } }, 422, '/encrypt_for'],
     ['a secret key', { encrypt_for: { kty: 'oct', k: 'AAAA' } }, 400, '/encrypt_for/k'],
   ])('%s', async (_what, more, status, pointer) => {
     const answer = await create(more)

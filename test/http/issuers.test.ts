@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Signer, signer } from '../support/issuer.ts'
+import { jwkOf } from '../support/jwk.ts'
 import { eventually, type Reply, startService, type TestService } from '../support/service.ts'
 
 const ISS = 'https://idp.test'
@@ -95,7 +96,7 @@ describe('an issuer', () => {
     ])
   })
 
-  const privateJwk = { ...corp.privateKey.export({ format: 'jwk' }), kid: 'x', alg: 'ES256' }
+  const privateJwk = { ...jwkOf(corp.privateKey), kid: 'x', alg: 'ES256' }
   const claims = (more: object) => ({ claims: { subject: { type: 'user' }, ...more } })
   test.each<[string, object, number, string]>([
     ['without an audience', { audiences: undefined }, 400, '/audiences'],

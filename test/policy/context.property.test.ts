@@ -13,7 +13,7 @@ import { RandomPolicy } from './random-policy.ts'
 import { type Asked, ask } from './random-question.ts'
 import { present, RESOURCE_TYPES } from './universe.ts'
 
-const COUNT = Number(process.env['VERDICT_TEST_CHAINS'] ?? 10_000)
+const COUNT = Number(process.env['VERDICT_TEST_CHAINS'] ?? 4_000)
 const FIRST_SEED = Number(process.env['VERDICT_TEST_SEED'] ?? 1)
 
 const LEVELS = ['read_only', 'read_write', 'admin', 'x', 'gone'] as const

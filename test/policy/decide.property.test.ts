@@ -17,7 +17,7 @@ import { type Conditions, naiveDecide } from './naive.ts'
 import { type Case, caseOf, type Edit, edited, SECTIONS, smaller } from './random-case.ts'
 import { CONDITIONS } from './random-meanings.ts'
 
-const COUNT = Number(process.env['VERDICT_TEST_POLICIES'] ?? 5_000)
+const COUNT = Number(process.env['VERDICT_TEST_POLICIES'] ?? 3_000)
 const FIRST_SEED = Number(process.env['VERDICT_TEST_SEED'] ?? 1)
 
 /** The smallest case that breaks a law, among `count`; more of them: `npm run soak`. */

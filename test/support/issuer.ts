@@ -1,4 +1,5 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import { jwkOf } from './jwk.ts'
 
 /** Somebody who signs tokens, and the public key to verify them by. */
 export interface Signer {
@@ -29,7 +30,7 @@ export function signer(iss: string, now: () => number, kid = 'k1', kind: keyof t
     return `${input}.${signature.toString('base64url')}`
   }
   return {
-    jwk: { ...publicKey.export({ format: 'jwk' }), kid, alg },
+    jwk: { ...jwkOf(publicKey), kid, alg },
     publicKey,
     privateKey,
     signed,
