@@ -249,6 +249,32 @@ describe('verifying a tenant', () => {
     expect((await verify()).body).toMatchObject({ integrity: { ok: true }, completeness: { ok: true } })
   })
 
+  test('holds the policy against its records: a revision that no call has made is found', async () => {
+    const other = await startService()
+    onTestFinished(() => other.close())
+    const key = await other.keyWith(['pdp:auditor'])
+    const { db } = other.database
+    const found = async () => (await other.ask('GET /v1/audit/verify', { key })).body.completeness
+    expect(await eventually(found, ({ ok }) => ok)).toEqual({ ok: true })
+    await sql`update tenants set revision = revision + 1 where id = 'default'`.execute(db)
+    await sql`
+      insert into policy_changes (tenant_id, revision, ordinal, revision_id, actor, kind, key, operation, after)
+      select id, revision, 0, revision_id, '{"type": "service", "id": "admin"}', 'role', '{"name": "r"}', 'create', '{"name": "r"}'
+      from tenants where id = 'default'`.execute(db)
+    expect(await found()).toMatchObject({ ok: false, missing: [{ kind: 'policy' }] })
+  })
+
+  test('finds nothing wrong in the operator’s trail where tenants came, were written in, and went', async () => {
+    const key = service.rootKey
+    await service.ask('POST /v1/tenants', { key, body: { id: 'brief', name: 'Brief' } })
+    const subject = { type: 'user', id: 'w' }
+    const headers = { 'verdict-tenant': 'brief' }
+    await service.ask('POST /v1/api-keys', { key, headers, body: { name: 'k', subject, roles: ['pdp:admin'] } })
+    expect((await service.ask('DELETE /v1/tenants/brief', { key })).status).toBe(204)
+    const { body } = await service.ask('GET /v1/audit/verify', { key })
+    expect(body).toMatchObject({ integrity: { ok: true }, completeness: { ok: true } })
+  })
+
   test('misses the last record of a tenant, which nothing of its own comes after', async () => {
     const { body: tenant } = await service.ask('POST /v1/tenants', {
       key: service.rootKey,
