@@ -9,7 +9,10 @@ export interface Coalition {
   readonly holders: readonly [Ref, ...Ref[]]
 }
 
-const ROLES = ['pdp:policy_admin', 'pdp:entity_writer', 'pdp:decider', 'pdp:auditor'] as const
+const ROLES = [
+  ...['pdp:policy_admin', 'pdp:entity_writer', 'pdp:decider', 'pdp:auditor'],
+  ...['pdp:grantor', 'pdp:requester', 'pdp:approver', 'pdp:context_issuer'],
+] as const
 
 /** Everybody with a role by a key, everybody once more by an assignment, and one with nothing. */
 export async function assemble(send: Send, adminKey: string): Promise<Coalition> {

@@ -49,13 +49,17 @@ export interface Ref {
 export interface World {
   readonly members: readonly [Ref, ...Ref[]]
   readonly holders: readonly [Ref, ...Ref[]]
-  /** Ids that calls have brought to light: of assignments and of keys. */
-  readonly assignments: string[]
-  readonly api_keys: string[]
+  /** What calls have brought to light. */
+  readonly ids: Readonly<Record<Listed, string[]>>
 }
+
+/** What has ids that answers tell, by the routes that are about it. */
+export const LISTED = ['assignments', 'api-keys', 'capabilities', 'permission-requests', 'contexts'] as const
+export type Listed = (typeof LISTED)[number]
 
 const BUILT_IN = [
   ...['pdp:admin', 'pdp:operator', 'pdp:policy_admin', 'pdp:entity_writer', 'pdp:decider', 'pdp:auditor'],
+  ...['pdp:grantor', 'pdp:requester', 'pdp:approver', 'pdp:context_issuer'],
   ...['pdp:acting_operator', 'pdp:root', 'PDP:admin', 'pdp:Admin', 'рdp:admin', 'pdp:admin ', 'pdp', 'admin'],
 ] as [string, ...string[]]
 const OWN_ROLES = ['a', 'b', 'c', 'd'] as [string, ...string[]]
@@ -141,12 +145,41 @@ const bundle = (dice: Dice, world: World) => ({
   ...(dice.is(0.5) && { assignments: [assignment(dice, world)] }),
 })
 
-const at = (ids: readonly string[], dice: Dice) => ids[dice.below(ids.length)] ?? 'none'
+const at = ({ ids }: World, listed: Listed, dice: Dice) => ids[listed][dice.below(ids[listed].length)] ?? 'none'
+
+const given = (dice: Dice, world: World) => ({
+  ...permission(dice),
+  ...(dice.is(0.3) && { condition: dice.of(CONDITIONS) }),
+  ...(dice.is(0.3) && { resources: [{ type: anyType(dice), within: anybody(dice, world) }] }),
+})
+
+const capability = (dice: Dice, world: World) => ({
+  ...given(dice, world),
+  subject: anybody(dice, world),
+  expires_at: '2999-01-01T00:00:00Z',
+  delegable: dice.is(0.5),
+  ...(dice.is(0.5) && { from: at(world, 'capabilities', dice) }),
+})
+
+const request = (dice: Dice, world: World) => ({
+  ...given(dice, world),
+  ...(dice.is(0.6) && { subject: anybody(dice, world) }),
+  duration_seconds: 3600,
+  justification: 'because',
+})
+
+const quota = (dice: Dice, world: World) => ({
+  ...permission(dice),
+  subjects: [dice.of<object>([{ any: true }, { role: anyRole(dice) }, anybody(dice, world)])],
+  per: 'tenant',
+  limit: 1,
+  window_seconds: 60,
+})
 
 const WAYS = [
   (dice, world) => post('/v1/assignments', assignment(dice, world)),
   (dice, world) => post('/v1/assignments', assignment(dice, world)),
-  (dice, world) => ({ method: 'DELETE', path: `/v1/assignments/${at(world.assignments, dice)}` }),
+  (dice, world) => ({ method: 'DELETE', path: `/v1/assignments/${at(world, 'assignments', dice)}` }),
   (dice) => put(`/v1/roles/${encoded(anyRole(dice))}`, role(dice)),
   (dice) => post('/v1/roles', { name: anyRole(dice), ...role(dice) }),
   (dice) => ({ method: 'DELETE', path: `/v1/roles/${encoded(anyRole(dice))}` }),
@@ -175,8 +208,20 @@ const WAYS = [
     const roles = dice.is(0.5) && { roles: [anyRole(dice)] }
     return post('/v1/api-keys', { name: 'k', subject: anybody(dice, world), ...roles })
   },
-  (dice, world) => ({ method: 'DELETE', path: `/v1/api-keys/${at(world.api_keys, dice)}` }),
-  (dice, world) => post(`/v1/api-keys/${at(world.api_keys, dice)}/rotate`, {}),
+  (dice, world) => ({ method: 'DELETE', path: `/v1/api-keys/${at(world, 'api-keys', dice)}` }),
+  (dice, world) => post(`/v1/api-keys/${at(world, 'api-keys', dice)}/rotate`, {}),
+  (dice, world) => post('/v1/capabilities', capability(dice, world)),
+  (dice, world) => post('/v1/capabilities', capability(dice, world)),
+  (dice, world) => ({ method: 'DELETE', path: `/v1/capabilities/${at(world, 'capabilities', dice)}` }),
+  (dice, world) => post('/v1/permission-requests', request(dice, world)),
+  (dice, world) => {
+    const how = dice.of(['approve', 'approve', 'refuse', 'withdraw'])
+    const body = how === 'refuse' ? { reason: 'no' } : {}
+    return post(`/v1/permission-requests/${at(world, 'permission-requests', dice)}/${how}`, body)
+  },
+  (dice, world) => post('/v1/contexts', { subject: anybody(dice, world), capabilities: [given(dice, world)] }),
+  (dice, world) => ({ method: 'DELETE', path: `/v1/contexts/${at(world, 'contexts', dice)}` }),
+  (dice, world) => put(`/v1/quotas/${encoded(dice.of(NAMES))}`, quota(dice, world)),
   (dice) => put('/v1/settings', { rules_in_answers: dice.is(0.5) }),
   (dice) => post('/v1/tenants', { id: dice.of(TENANTS), name: 'x' }),
   (dice) => ({ method: 'PATCH', path: `/v1/tenants/${dice.of(TENANTS)}`, body: { status: 'suspended' } }),

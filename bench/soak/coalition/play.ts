@@ -1,4 +1,4 @@
-import { type Call, Dice, type Ref, randomCall, type World } from './calls.ts'
+import { type Call, Dice, LISTED, type Ref, randomCall, type World } from './calls.ts'
 
 /** Who asks, and with what. */
 export interface Member {
@@ -25,8 +25,8 @@ export interface Played {
 }
 
 const TYPES =
-  'decision tenant settings type policy role rule entity assignment bundle change api_key audit issuer credential'
-const ACTIONS = ['pdp:decide', 'pdp:explain', 'pdp:read', 'pdp:write']
+  'decision tenant settings type policy role rule quota entity assignment capability permission_request bundle change api_key audit issuer credential context'
+const ACTIONS = ['pdp:decide', 'pdp:explain', 'pdp:read', 'pdp:write', 'pdp:approve', 'pdp:refund']
 
 /**
  * A coalition of callers without `pdp:admin` tries everything that gives rights to somebody, in a random order that the
@@ -45,8 +45,7 @@ export async function play(
   const world: World = {
     members: [first.subject, ...rest.map(({ subject }) => subject)],
     holders,
-    assignments: [],
-    api_keys: [],
+    ids: { assignments: [], 'api-keys': [], capabilities: [], 'permission-requests': [], contexts: [] },
   }
   const before = await holdings(send, members, oracle, holders)
   const reached = new Set<string>()
@@ -73,9 +72,10 @@ function caller(dice: Dice, members: readonly [Member, ...Member[]]): Member {
 }
 
 /** Ids in answers are there for everybody in the coalition to use. */
-function learn({ assignments, api_keys }: World, { path }: Call, body: unknown): void {
-  const list = path.startsWith('/v1/assignments') ? assignments : path.startsWith('/v1/api-keys') ? api_keys : undefined
-  if (list === undefined || typeof body !== 'object' || body === null) return
+function learn({ ids }: World, { path }: Call, body: unknown): void {
+  const listed = LISTED.find((one) => path.startsWith(`/v1/${one}`))
+  if (listed === undefined || typeof body !== 'object' || body === null) return
+  const list = ids[listed]
   const found = 'items' in body && Array.isArray(body.items) ? body.items : [body]
   for (const one of found) if (typeof one?.id === 'string' && !list.includes(one.id)) list.push(one.id)
 }
@@ -111,15 +111,18 @@ const STRANGERS = [0, 1, 2, 3].map((n) => ({ type: 'user', id: `u${n}` }))
 
 async function mayDo(send: Send, oracle: Member, subject: Ref): Promise<string[]> {
   const asked = TYPES.split(' ').flatMap((type) => ACTIONS.map((name) => ({ type: `pdp:${type}`, name })))
-  const may: string[] = []
-  for (const { type, name } of asked) {
-    const body = { subject, action: { name }, resource: { type, id: 'x' } }
-    const reply = await send({ method: 'POST', path: '/v1/authorize', body, headers: {} }, oracle.key)
-    const isAllowed =
-      typeof reply.body === 'object' && reply.body !== null && 'decision' in reply.body && reply.body.decision
-    if (isAllowed !== false) may.push(`${subject.type} ${subject.id} may ${name} ${type} (${reply.status})`)
-  }
-  return may
+  const evaluations = asked.map(({ type, name }) => ({ action: { name }, resource: { type, id: 'x' } }))
+  const body = { subject, evaluations }
+  const reply = await send({ method: 'POST', path: '/v1/authorize/batch', body, headers: {} }, oracle.key)
+  const answers = listOf(reply.body, 'evaluations')
+  // Whatever is no clear deny counts.
+  return asked.flatMap(({ type, name }, place) =>
+    isDeny(answers[place]) ? [] : [`${subject.type} ${subject.id} may ${name} ${type} (${reply.status})`],
+  )
+}
+
+function isDeny(answer: unknown): boolean {
+  return typeof answer === 'object' && answer !== null && 'decision' in answer && answer.decision === false
 }
 
 function listOf(body: unknown, member: string): unknown[] {
