@@ -20,9 +20,17 @@ interface Door {
   readonly question?: () => Question
 }
 
+/** Batches as most callers make them: one subject may do one thing to which of these? */
+export const batchDoor = {
+  name: 'batch, subject and action given once',
+  decisions: ITEMS,
+  connections: 8,
+  question: shared,
+} satisfies Door
+
 const DOORS: readonly Door[] = [
   { name: 'single calls', decisions: 1, connections: 64 },
-  { name: 'batch, subject and action given once', decisions: ITEMS, connections: 8, question: shared },
+  batchDoor,
   { name: 'batch, every item whole', decisions: ITEMS, connections: 8, question: whole },
   { name: 'AuthZEN evaluations, every item whole', decisions: ITEMS, connections: 8, question: authzen },
 ]

@@ -16,7 +16,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   conditions: () => import('./conditions.ts'),
   decide: () => import('./decide/run.ts'),
   fairness: () => import('./fairness.ts'),
-  http: () => import('./http.ts'),
+  http: () => import('./http/run.ts'),
   load: () => import('./load.ts'),
   report: () => import('./report.ts'),
   search: () => import('./search.ts'),

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { metricOf, PROJECT, type Program, startProgram, stopProgram } from '../soak/program.ts'
+import { familySeconds, processorSeconds, residentMib } from '../processor.ts'
+import { metricOf, metricsOf, PROJECT, type Program, startProgram, stopProgram } from '../soak/program.ts'
 import { type Answered, type Load, press } from './callers.ts'
 import type { Room } from './room.ts'
 
@@ -46,7 +46,7 @@ export class Service {
     return press({ ...load, url: this.url, key: this.#key })
   }
 
-  async ask(method: string, path: string, body: unknown): Promise<void> {
+  async ask(method: string, path: string, body?: unknown): Promise<void> {
     const headers = { 'content-type': 'application/json', authorization: this.authorization }
     const response = await fetch(`${this.url}${path}`, { method, headers, body: JSON.stringify(body) })
     if (!response.ok) throw new Error(`${this.name}: ${method} ${path}: ${response.status} ${await response.text()}`)
@@ -69,6 +69,13 @@ export class Service {
     return metricOf(this.#program, 'verdict_audit_shipped_total')
   }
 
+  /** How long the event loop was held up since this was asked last, ms. */
+  async loop(): Promise<{ readonly p99: number; readonly max: number }> {
+    const names = ['nodejs_eventloop_lag_p99_seconds', 'nodejs_eventloop_lag_max_seconds']
+    const [p99 = 0, max = 0] = await metricsOf(this.#program, names)
+    return { p99: p99 * 1000, max: max * 1000 }
+  }
+
   /** Until nothing is left to ship. @returns seconds. */
   async drained(): Promise<number> {
     const began = performance.now()
@@ -81,20 +88,25 @@ export class Service {
 
   /** Seconds of processor time that the process has taken so far, in all its threads. */
   get cpu(): number {
-    const text = readFileSync(`/proc/${this.#program.child.pid}/stat`, 'utf8')
-    // After the name, which may hold anything: fields 14 and 15, in hundredths of a second.
-    const [user = 0, system = 0] = text
-      .slice(text.lastIndexOf(')') + 2)
-      .split(' ')
-      .slice(11, 13)
-      .map(Number)
-    return (user + system) / 100
+    return processorSeconds(this.#pid)
+  }
+
+  /** The same with its workers', and that of its embedded database. */
+  get family(): { readonly own: number; readonly database: number } {
+    return familySeconds(this.#pid)
   }
 
   /** MiB of memory that the process holds. */
   get resident(): number {
-    const text = readFileSync(`/proc/${this.#program.child.pid}/status`, 'utf8')
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1]) / 1024
+    return residentMib(this.#pid)
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#program.child.kill(name)
+  }
+
+  get #pid(): number {
+    return this.#program.child.pid ?? Number.NaN
   }
 }
 

@@ -56,28 +56,51 @@ export async function backlogOf({ url }: Program): Promise<number | undefined> {
   return isState ? Number(state.audit_backlog_records) : undefined
 }
 
-export async function metricOf({ url }: Program, name: string): Promise<number> {
-  const text = await fetch(`${url}/metrics`).then((response) => response.text())
-  const value = new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]
-  if (value === undefined) throw new Error(`${name} is not told`)
-  return Number(value)
+export async function metricOf(program: Program, name: string): Promise<number> {
+  const [value = Number.NaN] = await metricsOf(program, [name])
+  return value
 }
 
-const WAITS = 'return this.journal.append(event.tenant, encodeEvent(event));'
-const DOES_NOT_WAIT = 'this.journal.append(event.tenant, encodeEvent(event)).catch(() => {}); return 0;'
+/** In one look: some begin anew with each. */
+export async function metricsOf({ url }: Program, names: readonly string[]): Promise<number[]> {
+  const text = await fetch(`${url}/metrics`).then((response) => response.text())
+  return names.map((name) => {
+    const value = new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]
+    if (value === undefined) throw new Error(`${name} is not told`)
+    return Number(value)
+  })
+}
 
-/** The program as it would be if no answer waited for its record: what has to lose some, or the count counts nothing. */
-export async function withoutWaiting(): Promise<{ folder: string; remove: () => Promise<void> }> {
+/** A copy of the built program, and how to be rid of it. */
+export interface Copy {
+  readonly folder: string
+  readonly remove: () => Promise<void>
+}
+
+/** The program as it would be without one of its guards: what a count has to see, or it counts nothing. */
+export async function faultyCopy(file: string, guard: string, instead: string): Promise<Copy> {
   const folder = await mkdtemp(join(tmpdir(), 'verdict-soak-faulty-'))
   for (const name of ['dist', 'migrations', 'presets', 'package.json'])
     await cp(join(PROJECT, name), join(folder, name), { recursive: true })
   await symlink(join(PROJECT, 'node_modules'), join(folder, 'node_modules'))
-  const file = join(folder, 'dist/audit/trail.js')
-  const text = await readFile(file, 'utf8')
-  if (!text.includes(WAITS)) throw new Error(`${file} does not wait where it was expected to`)
-  await writeFile(file, text.replace(WAITS, DOES_NOT_WAIT))
+  const path = join(folder, file)
+  const text = await readFile(path, 'utf8')
+  if (!text.includes(guard)) throw new Error(`${file} is not guarded where it was expected to be`)
+  await writeFile(path, text.replaceAll(guard, instead))
   return { folder, remove: () => rm(folder, { recursive: true, force: true }) }
 }
+
+/** If no answer waited for its record: some have to be lost. */
+export const withoutWaiting = () =>
+  faultyCopy(
+    'dist/audit/trail.js',
+    'return this.journal.append(event.tenant, encodeEvent(event));',
+    'this.journal.append(event.tenant, encodeEvent(event)).catch(() => {}); return 0;',
+  )
+
+/** If no question waited for the revision that it asks for: stale answers have to be seen. */
+export const withoutRevisions = () =>
+  faultyCopy('dist/pdp/freshness.js', 'byHeader }, inBody) {', 'byHeader }, inBody) { return undefined;')
 
 /** An API key that a service may be started with. */
 export function newKey(id: string): string {

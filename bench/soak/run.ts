@@ -2,6 +2,7 @@
 const SOAKS: Readonly<Record<string, () => Promise<{ run(args: readonly string[]): Promise<void> }>>> = {
   coalition: () => import('./coalition.ts'),
   decide: () => import('./decide.ts'),
+  endurance: () => import('./endurance.ts'),
   kill: () => import('./kill.ts'),
   'login-timing': () => import('./login-timing.ts'),
   postgres: () => import('./postgres.ts'),
@@ -9,6 +10,7 @@ const SOAKS: Readonly<Record<string, () => Promise<{ run(args: readonly string[]
   refresh: () => import('./refresh.ts'),
   revocation: () => import('./revocation.ts'),
   rolling: () => import('./rolling.ts'),
+  window: () => import('./window.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)
