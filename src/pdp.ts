@@ -111,6 +111,20 @@ function askedOf(permission: PdpPermission) {
   return made
 }
 
+/**
+ * What the policy `pdp` has said to a list of roles. It depends on these and the permission alone, and the list of a key is
+ * the same object in each of its calls.
+ */
+const permitted = new WeakMap<readonly string[], WeakMap<PdpPermission, Decision>>()
+
+function permittedTo(roles: readonly string[]): WeakMap<PdpPermission, Decision> {
+  const known = permitted.get(roles)
+  if (known !== undefined) return known
+  const made = new WeakMap<PdpPermission, Decision>()
+  permitted.set(roles, made)
+  return made
+}
+
 export function createPdp(parts: PdpParts): Pdp {
   const { snapshots, trail, clock, metrics, redactor, quotas } = parts
   const builtIn = builtInPolicy()
@@ -189,8 +203,13 @@ export function createPdp(parts: PdpParts): Pdp {
     },
 
     permit(caller, roles, permission) {
+      const said = permittedTo(roles)
+      const known = caller.disabled ? undefined : said.get(permission)
+      if (known !== undefined) return known
       const { action, resource } = askedOf(permission)
-      return decideBuiltIn({ subject: caller, resource }, roles, { subject: caller, action, resource })
+      const decision = decideBuiltIn({ subject: caller, resource }, roles, { subject: caller, action, resource })
+      if (!caller.disabled) said.set(permission, decision)
+      return decision
     },
 
     async evaluate(asking, asked) {

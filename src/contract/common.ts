@@ -22,6 +22,11 @@ export interface RouteConfig {
   readonly revokes?: true
 }
 
+/** Whether a route is asked by enforcement points: the hot ones. */
+export function isDecision({ permission }: Partial<RouteConfig>): boolean {
+  return typeof permission === 'object' && permission.action === 'pdp:decide'
+}
+
 export const closed = { additionalProperties: false } as const
 
 /** RFC 9457. */

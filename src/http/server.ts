@@ -110,9 +110,11 @@ export async function createServer(options: ServerOptions): Promise<App> {
   // Answers are written by JSON.stringify; only the hot routes bring a serializer that is compiled from their schema.
   app.setSerializerCompiler(() => JSON.stringify)
   app.setErrorHandler(sendProblem)
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(new Failure('not_found', 'there is no such route'), request, reply),
-  )
+  const timedUnknown = timeRequests(app, metrics)
+  app.setNotFoundHandler((request, reply) => {
+    sendProblem(new Failure('not_found', 'there is no such route'), request, reply)
+    timedUnknown(request, reply)
+  })
   app.addHook('onRoute', (route) => {
     // Pages about the API, which a library brings.
     if (isWithin(DOCS, route.url)) route.config = { ...route.config, permission: 'anyone', unaudited: true }
@@ -120,7 +122,6 @@ export async function createServer(options: ServerOptions): Promise<App> {
   })
   answerHeaders(app, isClosing)
   allowOrigins(app, corsOrigins)
-  timeRequests(app, metrics)
   readBodies(app)
   await describeRoutes(app)
   await documentationPages(app)

@@ -24,19 +24,14 @@ export interface Made {
 export function answerOf(id: string, made: Made, { subject }: AccessRequest): DecisionAnswer {
   const { decision: found, revision, settings, warnings } = made
   const { decision, reason, rules, obligations, quotas } = found
-  return {
-    decision,
-    context: {
-      decision_id: id,
-      reason,
-      ...(settings.rules_in_answers && { rules: [...rules] }),
-      obligations: [...obligations],
-      revision,
-      ...(quotas !== undefined && { quotas: [...quotas] }),
-      ...(isToldWho(made) && { subject: { type: subject.type, id: subject.id } }),
-      ...(warnings.length > 0 && { warnings: [...warnings] }),
-    },
-  }
+  // Taken apart: spread into one object, they cost a microsecond for each answer.
+  const context: DecisionAnswer['context'] = settings.rules_in_answers
+    ? { decision_id: id, reason, rules: [...rules], obligations: [...obligations], revision }
+    : { decision_id: id, reason, obligations: [...obligations], revision }
+  if (quotas !== undefined) context.quotas = [...quotas]
+  if (isToldWho(made)) context.subject = { type: subject.type, id: subject.id }
+  if (warnings.length > 0) context.warnings = [...warnings]
+  return { decision, context }
 }
 
 /** A token names somebody whom the caller may not know yet; one that is refused names nobody. */

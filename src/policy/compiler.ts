@@ -186,7 +186,7 @@ function saysAll(
   ancestor: Key | undefined,
 ): boolean {
   if (pattern === undefined || isAnyId(pattern)) return true
-  return pattern.kind !== 'other' && foundBy === idKey && ancestor === undefined
+  return pattern.kind !== 'other' && pattern.kind !== 'segment' && foundBy === idKey && ancestor === undefined
 }
 
 /** NaN: no instant. */

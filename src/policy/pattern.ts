@@ -16,8 +16,8 @@ const BACKSLASH = 0x5c
 
 export interface Pattern {
   readonly text: string
-  /** By what it is compared: equality, how the text begins or ends, or else place by place. */
-  readonly kind: 'exact' | 'prefix' | 'suffix' | 'other'
+  /** By what it is compared: equality, how the text begins (and that no `/` follows), how it ends, or place by place. */
+  readonly kind: 'exact' | 'prefix' | 'segment' | 'suffix' | 'other'
   /** The text itself, its start, its end, or its longest run of plain characters ("" where there is none). */
   readonly literal: string
   /** Whether the literal stands at the start of every text that matches. */
@@ -86,7 +86,7 @@ export const SHORTEST_LITERAL = 3
 /** The literals of a pattern by which it can be found, the longest first. */
 export function literalsOf({ kind, literal, tokens }: Pattern): Literal[] {
   if (literal === '') return []
-  if (kind === 'prefix') return [{ text: literal, part: 'start' }]
+  if (kind === 'prefix' || kind === 'segment') return [{ text: literal, part: 'start' }]
   if (kind === 'suffix') return [{ text: literal, part: 'end' }]
   return runsOf(tokens)
     .map(({ start, end }): Literal => {
@@ -139,6 +139,9 @@ function classify(text: string, tokens: readonly number[]): Pattern {
   if (firstWild === tokens.length - 1 && tokens[firstWild] === RUN) {
     return { text, kind: 'prefix', literal: toText(tokens.slice(0, firstWild)), anchored: true, tokens: NONE }
   }
+  if (firstWild === tokens.length - 1 && tokens[firstWild] === RUN_IN_SEGMENT) {
+    return { text, kind: 'segment', literal: toText(tokens.slice(0, firstWild)), anchored: firstWild > 0, tokens: NONE }
+  }
   if (tokens[0] === RUN && tokens.slice(1).every((token) => token >= 0)) {
     return { text, kind: 'suffix', literal: toText(tokens.slice(1)), anchored: false, tokens: NONE }
   }
@@ -177,6 +180,9 @@ function toText(tokens: readonly number[]): string {
 export function matches(pattern: Pattern, text: string): boolean {
   if (pattern.kind === 'exact') return text === pattern.literal
   if (pattern.kind === 'prefix') return text.startsWith(pattern.literal)
+  if (pattern.kind === 'segment') {
+    return text.startsWith(pattern.literal) && text.indexOf('/', pattern.literal.length) === -1
+  }
   if (pattern.kind === 'suffix') return text.endsWith(pattern.literal)
   return simulate(pattern.tokens, text)
 }

@@ -73,11 +73,15 @@ test('a key without roles holds what its subject holds at the moment of use', as
 test('a disabled subject may call nothing, whatever its key holds', async () => {
   const subject = { type: 'user', id: 'dora' }
   const made = await verdict.ask('POST /v1/api-keys', { body: { name: 'd', subject, roles: ['pdp:decider'] } })
-  await verdict.ask('PUT /v1/entities/user/dora', { body: { disabled: true } })
   const question = { subject, action: { name: 'a' }, resource: { type: 'r', id: '1' } }
-  expect((await verdict.ask('POST /v1/authorize', { key: made.body.key, body: question })).status).toBe(403)
+  const asked = async () => (await verdict.ask('POST /v1/authorize', { key: made.body.key, body: question })).status
+  expect(await asked()).toBe(200)
+  await verdict.ask('PUT /v1/entities/user/dora', { body: { disabled: true } })
+  expect(await asked()).toBe(403)
   expect((await me(made.body.key)).status).toBe(403)
   expect((await exchange(made.body.key)).status).toBe(401)
+  await verdict.ask('PUT /v1/entities/user/dora', { body: { disabled: false } })
+  expect(await asked()).toBe(200)
 })
 
 describe('a token is refused', () => {
