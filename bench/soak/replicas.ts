@@ -17,13 +17,19 @@ export interface Replicas {
   readonly killOther: () => Promise<unknown>
 }
 
-/** A Postgres for as long as `work` lasts, and what services over it have to be started with. */
-export async function withDatabase<T>(work: (database: SharedDatabase) => Promise<T>): Promise<T> {
+/**
+ * A Postgres for as long as `work` lasts, and what services over it have to be started with.
+ * @param project whose migrations it has.
+ */
+export async function withDatabase<T>(
+  work: (database: SharedDatabase) => Promise<T>,
+  project: string = PROJECT,
+): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'verdict-soak-replicas-'))
   await chmod(folder, 0o711)
   const open: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })]
   try {
-    const { url, ownerUrl, stop } = await postgres(folder)
+    const { url, ownerUrl, stop } = await postgres(folder, project)
     open.push(stop)
     const adminKey = newKey('admin')
     const env = {
@@ -77,14 +83,17 @@ export async function withReplicas<T>(
   })
 }
 
-async function postgres(folder: string): Promise<{ url: string; ownerUrl: string; stop: () => Promise<unknown> }> {
+async function postgres(
+  folder: string,
+  project: string,
+): Promise<{ url: string; ownerUrl: string; stop: () => Promise<unknown> }> {
   const runner = await findRunner()
   const binaries = await findBinaries(runner, folder, () => undefined)
   const password = randomBytes(18).toString('hex')
   const options: ClusterOptions = { binaries, runner, directory: join(folder, 'postgres'), password, settings: {} }
   await initialise(options)
   const cluster = await Cluster.start(options)
-  const migrations = pathToFileURL(join(PROJECT, 'migrations/'))
+  const migrations = pathToFileURL(join(project, 'migrations/'))
   await migrate(cluster.url(SUPERUSER, password, 'postgres'), { user: 'verdict', password }, migrations)
   const [url, ownerUrl] = ['verdict', SUPERUSER].map((user) => cluster.url(user, password, 'postgres'))
   return { url: url ?? '', ownerUrl: ownerUrl ?? '', stop: () => cluster.stop('immediate') }

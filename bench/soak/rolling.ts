@@ -1,18 +1,24 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, rm, symlink } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import pg from 'pg'
+import { migrate } from '../../src/store/migrate.ts'
 import { Balancer } from '../../test/support/balancer.ts'
 import { type Answers, ask, compare, noAnswers } from './asking.ts'
 import { backlogOf, PROJECT, type Program, startProgram } from './program.ts'
-import { type SharedDatabase, withDatabase } from './replicas.ts'
+import { call, type SharedDatabase, withDatabase } from './replicas.ts'
 
 /**
- * `rolling [--rounds 6] [--rate 500] [--connections 32] [--drain 3] [--between 2]`: two replicas behind a balancer of
- * connections that goes by `/readyz`, steady load on kept-alive connections, and in each round one of the two ended by
- * SIGTERM and started again on its data directory. Says how many answers there were of which status, the longest, and
- * how many seconds each stop took; then whether each decision that was answered is recorded, once. Status 1 if a request
- * failed, a stop took 10 s or ended otherwise than with 0, or a record is missing.
+ * `rolling [--rounds 6] [--rate 500] [--connections 32] [--drain 3] [--between 2] [--older <commit>]`: two replicas behind
+ * a balancer of connections that goes by `/readyz`, steady load on kept-alive connections, and in each round one of the
+ * two ended by SIGTERM and started again on its data directory. With an older version, both begin as that; the schema is
+ * brought on while they run, two rounds put the newer version in their places, two more go back, and so on; after each, what
+ * one replica writes is asked of the other. Says how many answers there were of which status, the longest, and how many
+ * seconds each stop took; then whether each decision that was answered is recorded, once. Status 1 if a request failed, a
+ * stop took 10 s or ended otherwise than with 0, or a record is missing.
  */
 export async function run(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
@@ -23,18 +29,19 @@ export async function run(args: readonly string[]): Promise<void> {
       connections: { type: 'string', default: '32' },
       drain: { type: 'string', default: '3' },
       between: { type: 'string', default: '2' },
+      older: { type: 'string' },
     },
   })
+  const older = values.older === undefined ? undefined : await built(values.older)
   const [rounds = 0, rate = 0, connections = 0, between = 0] = [
     values.rounds,
     values.rate,
     values.connections,
     values.between,
   ].map(Number)
-  const outcome = await withDatabase((database) =>
-    soak(database, { rounds, rate, connections, between, drain: values.drain }),
-  )
-  console.log(JSON.stringify(outcome))
+  const rolling = { rounds, rate, connections, between, drain: values.drain, older: older?.folder ?? PROJECT }
+  const outcome = await withDatabase((database) => soak(database, rolling), rolling.older).finally(older?.remove)
+  console.log(JSON.stringify({ ...outcome, older: values.older }))
   const { failed, stops, lost, doubled } = outcome
   const isCleanly = stops.every(({ seconds, status }) => seconds < 10 && status === 0)
   if (failed > 0 || !isCleanly || lost > 0 || doubled > 0) process.exitCode = 1
@@ -49,18 +56,21 @@ interface Rolling {
   readonly drain: string
   /** Seconds from a replica that is ready again to the next that is ended. */
   readonly between: number
+  /** The program that is there at first, and in every second pair of rounds. */
+  readonly older: string
 }
 
-async function soak(database: SharedDatabase, { rounds, rate, connections, drain, between }: Rolling) {
+async function soak(database: SharedDatabase, rolling: Rolling) {
+  const { rounds, rate, connections, drain, between, older } = rolling
   const { folder, env, adminKey, ownerUrl } = database
   const balancer = await Balancer.start()
-  const start = async (name: string): Promise<Replica> => {
+  const start = async (name: string, version: string): Promise<Replica> => {
     const own = { VERDICT_DRAIN_DELAY: drain, VERDICT_DATA_DIR: join(folder, name) }
-    const program = await startProgram(PROJECT, { ...env, ...own })
+    const program = await startProgram(version, { ...env, ...own })
     balancer.add(program.url)
     return { name, program }
   }
-  const replicas = [await start('one'), await start('other')]
+  const replicas: [Replica, Replica] = [await start('one', older), await start('other', older)]
   const answers = noAnswers()
   const load = new AbortController()
   const stops: { seconds: number; status: number | null }[] = []
@@ -70,14 +80,15 @@ async function soak(database: SharedDatabase, { rounds, rate, connections, drain
     await pause(between * 1000)
     // What the first of all answers took is a start's, and no change's.
     answers.slowest = 0
+    if (older !== PROJECT) await migrate(ownerUrl, serviceRole(env))
     for (let round = 0; round < rounds; round++) {
-      const at = round % replicas.length
+      const at = round % 2 === 0 ? 0 : 1
       const going = replicas[at]
-      if (going === undefined) break
       stops.push(await stop(going.program))
       balancer.remove(going.program.url)
-      replicas[at] = await start(going.name)
+      replicas[at] = await start(going.name, Math.floor(round / 2) % 2 === 0 ? PROJECT : older)
       await untilReady(balancer)
+      await followEachOther(replicas, adminKey, round)
       await pause(between * 1000)
       console.error(`round ${round + 1} of ${rounds}: ${JSON.stringify(told(answers))}`)
     }
@@ -97,6 +108,47 @@ interface Replica {
   /** Of its data directory, which stays. */
   readonly name: string
   readonly program: Program
+}
+
+/** What one writes is in force at the other, and so for each of the two. */
+async function followEachOther(replicas: readonly [Replica, Replica], key: string, round: number): Promise<void> {
+  const [one, other] = replicas
+  for (const [writer, reader] of [
+    [one, other],
+    [other, one],
+  ] as const) {
+    const action = `round-${round}:${writer.name}`
+    const rule = { effect: 'allow', subjects: [{ any: true }], actions: [action], resources: [{ type: 'doc' }] }
+    const { status } = await call(writer.program.url, 'PUT', '/v1/rules/of-the-round', key, rule)
+    if (status >= 300) throw new Error(`round ${round}: ${writer.name} could not write: ${status}`)
+    const subject = { type: 'user', id: 'ann' }
+    const question = { subject, action: { name: action }, resource: { type: 'doc', id: '1' } }
+    const asked = () => call(reader.program.url, 'POST', '/v1/authorize', key, question)
+    for (let tries = 0; !(await asked()).is('decision', true); tries++) {
+      if (tries > 50) throw new Error(`round ${round}: ${reader.name} does not follow ${writer.name}`)
+      await pause(100)
+    }
+  }
+}
+
+/** The program as it was at a commit of this repository, built with the libraries that are here. */
+async function built(commit: string): Promise<{ folder: string; remove: () => Promise<void> }> {
+  const place = await mkdtemp(join(tmpdir(), 'verdict-soak-older-'))
+  const folder = join(place, 'project')
+  const git = (...args: string[]) => execFileSync('git', args, { cwd: PROJECT, stdio: ['ignore', 'ignore', 'inherit'] })
+  git('worktree', 'add', '--detach', folder, commit)
+  await symlink(join(PROJECT, 'node_modules'), join(folder, 'node_modules'))
+  execFileSync('npm', ['run', '--silent', 'build'], { cwd: folder, stdio: ['ignore', 'inherit', 'inherit'] })
+  const remove = async () => {
+    git('worktree', 'remove', '--force', folder)
+    await rm(place, { recursive: true, force: true })
+  }
+  return { folder, remove }
+}
+
+function serviceRole(env: SharedDatabase['env']): { user: string; password: string } {
+  const { username, password } = new URL(env['DATABASE_URL'] ?? '')
+  return { user: username, password }
 }
 
 function told({ statuses, slowest }: Answers) {

@@ -96,11 +96,15 @@ async function recoverOne(writer: string, options: RecoveryOptions, deadlineMs: 
   if (damage !== undefined) {
     log.error({ writer, damage }, 'a journal is damaged: its records from here on are not shipped')
   }
-  signal?.addEventListener('abort', () => shipper.drain(0), { once: true })
-  if (signal?.aborted) shipper.drain(0)
+  const giveUp = () => void shipper.drain(0)
+  signal?.addEventListener('abort', giveUp, { once: true })
+  if (signal?.aborted) giveUp()
   const watching = watch(shipper, source, options)
-  const complete = await (damage === undefined ? shipper.stop(deadlineMs) : shipper.drain(deadlineMs).then(() => false))
-  watching.end()
+  const shipping = damage === undefined ? shipper.stop(deadlineMs) : shipper.drain(deadlineMs).then(() => false)
+  const complete = await shipping.finally(() => {
+    watching.end()
+    signal?.removeEventListener('abort', giveUp)
+  })
   const records = source.confirmed
   const outcome = { writer, records, shipped: Math.max(0, shipper.shipped - position), complete, damage }
   if (damage === undefined) log.info({ writer, records, complete }, 'recovered the journal of a dead process')

@@ -7,8 +7,9 @@ import type { Made } from './answer.ts'
 import { actorOf, decisionEvent, entityOf } from './event.ts'
 
 /**
- * The records of a batch's items, encoded. What is the same in all of them is made text once: writing events as JSON was
- * the largest part of an item's work. A tenant that redacts has each made whole and looked through.
+ * The records of a batch's items, encoded. What is the same in all of them is made text once, and looked through for
+ * credentials once: writing events as JSON was the largest part of an item's work. None of what is looked for spans a
+ * string, so that parts are cleaned as the whole would be. A tenant that redacts has each made whole and looked through.
  */
 export class BatchRecords {
   readonly texts: string[] = []
@@ -16,18 +17,19 @@ export class BatchRecords {
   readonly #redactor: Redactor
   readonly #head: string
   readonly #tail: string
-  readonly #subject = new Remembered((subject: AccessRequest['subject']) => JSON.stringify(entityOf(subject)))
+  readonly #subject = new Remembered((subject: AccessRequest['subject']) => textOf(entityOf(subject)))
   readonly #action = new Remembered(actionText)
-  readonly #context = new Remembered((context: AccessRequest['context']) => JSON.stringify(context ?? null))
+  readonly #context = new Remembered((context: AccessRequest['context']) => textOf(context ?? null))
+  readonly #rule = new Remembered((rule: string) => textOf([rule]))
   #first: string | undefined
 
   constructor(asking: Asking, redactor: Redactor) {
     const { caller, tenant, origin } = asking
     this.#asking = asking
     this.#redactor = redactor
-    this.#head = `"tenant":${JSON.stringify(tenant)},"type":"decision","actor":${JSON.stringify(actorOf(caller, tenant))}`
+    this.#head = `"tenant":${textOf(tenant)},"type":"decision","actor":${textOf(actorOf(caller, tenant))}`
     const { ip, user_agent, request_id, trace_id } = origin
-    this.#tail = JSON.stringify({ ip, user_agent, request_id, trace_id }).slice(1, -1)
+    this.#tail = textOf({ ip, user_agent, request_id, trace_id }).slice(1, -1)
   }
 
   /** Of the first record; undefined: there is none yet. */
@@ -51,30 +53,38 @@ export class BatchRecords {
     if (!isPlain) return this.add(tenant, decisionEvent(this.#asking, request, made, now, { first: this.#first, item }))
     const { id, at } = eventId(now)
     this.#first ??= id
-    this.texts.push(
-      cleanRecord(`{"id":"${id}","at":"${at}",${this.#head},${this.#asked(request)},${this.#came(made, item)}}`),
-    )
+    this.texts.push(`{"id":"${id}","at":"${at}",${this.#head},${this.#asked(request)},${this.#came(made, item)}}`)
     return id
   }
 
   #asked({ subject, action, resource, context }: AccessRequest): string {
     const about = `"subject":${this.#subject.of(subject)},"action":${this.#action.of(action)}`
-    return `${about},"resource":${JSON.stringify(entityOf(resource))},"context":${this.#context.of(context)}`
+    return `${about},"resource":${textOf(entityOf(resource))},"context":${this.#context.of(context)}`
   }
 
   #came({ decision: found, revision, recorded }: Made, item: number): string {
     const { decision, reason, rules, obligations } = found
     const quotas = recorded ?? found.quotas
-    const limits = quotas === undefined ? '' : `,"quotas":${JSON.stringify(quotas)}`
+    const limits = quotas === undefined ? '' : `,"quotas":${textOf(quotas)}`
     const duration = Math.round((performance.now() - this.#asking.began) * 1000)
-    const by = `"rules":${JSON.stringify(rules)},"obligations":${obligations.length === 0 ? '[]' : JSON.stringify(obligations)}`
+    const by = `"rules":${this.#rules(rules)},"obligations":${obligations.length === 0 ? '[]' : textOf(obligations)}`
     const batch = `"batch":{"id":"${this.#first}","item":${item}}`
     return `"decision":${decision},"reason":"${reason}",${by},"revision":${revision}${limits},${this.#tail},"duration_us":${duration},${batch}`
   }
+
+  #rules(rules: readonly string[]): string {
+    const [rule] = rules
+    if (rule === undefined) return '[]'
+    return rules.length === 1 ? this.#rule.of(rule) : textOf(rules)
+  }
+}
+
+function textOf(value: object | string | null): string {
+  return cleanRecord(JSON.stringify(value))
 }
 
 function actionText({ name, properties }: AccessRequest['action']): string {
-  return JSON.stringify(properties === undefined ? { name } : { name, properties })
+  return textOf(properties === undefined ? { name } : { name, properties })
 }
 
 /** The text of the last value: a default is one object in all the items that take it. */

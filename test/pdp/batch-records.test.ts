@@ -8,7 +8,8 @@ import type { Asking } from '../../src/pdp.ts'
 import { type AccessRequest, DEFAULT_SETTINGS, type Settings } from '../../src/policy/model.ts'
 import type { TenantSnapshot } from '../../src/snapshot/tenant-snapshot.ts'
 
-const ODD = 'a"b\\c\u2028 häßlich 🐍 </x> vdt_abcd_ABCDEFGHIJKLMNOPQRSTUVWX'
+const TOKEN = 'eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2lnbmF0dXJl'
+const ODD = `a"b\\c\u2028 häßlich 🐍 </x> \u0000 \ud800 vdt_abcd_ABCDEFGHIJKLMNOPQRSTUVWX\n${TOKEN}`
 
 const asking: Asking = {
   caller: {
@@ -77,4 +78,5 @@ test.each([
   }
   expect(records.texts.map(bare)).toEqual(wanted.map(bare))
   expect(records.texts.join()).not.toContain('ABCDEFGHIJKLMNOPQRSTUVWX')
+  expect(records.texts.join()).not.toContain('c2lnbmF0dXJl')
 })
