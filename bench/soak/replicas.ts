@@ -1,11 +1,10 @@
+import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { findBinaries, findRunner } from '../../src/store/binaries.ts'
 import { Cluster, type ClusterOptions, initialise, SUPERUSER } from '../../src/store/cluster.ts'
-import { migrate } from '../../src/store/migrate.ts'
 import { newKey, PROJECT, type Program, startProgram, stopProgram } from './program.ts'
 
 /** Two processes over one database, as two replicas are, and who may do everything there. */
@@ -93,10 +92,21 @@ async function postgres(
   const options: ClusterOptions = { binaries, runner, directory: join(folder, 'postgres'), password, settings: {} }
   await initialise(options)
   const cluster = await Cluster.start(options)
-  const migrations = pathToFileURL(join(project, 'migrations/'))
-  await migrate(cluster.url(SUPERUSER, password, 'postgres'), { user: 'verdict', password }, migrations)
-  const [url, ownerUrl] = ['verdict', SUPERUSER].map((user) => cluster.url(user, password, 'postgres'))
-  return { url: url ?? '', ownerUrl: ownerUrl ?? '', stop: () => cluster.stop('immediate') }
+  const [url = '', ownerUrl = ''] = ['verdict', SUPERUSER].map((user) => cluster.url(user, password, 'postgres'))
+  try {
+    migrated(project, url, ownerUrl)
+  } catch (error) {
+    await cluster.stop('immediate')
+    throw error
+  }
+  return { url, ownerUrl, stop: () => cluster.stop('immediate') }
+}
+
+/** Brings the schema to where a version has it, by that version itself. */
+export function migrated(project: string, url: string, ownerUrl: string): void {
+  const env = { PATH: process.env['PATH'] ?? '', DATABASE_URL: url, VERDICT_MIGRATE_DATABASE_URL: ownerUrl }
+  const args = [join(project, 'dist/main.js'), 'migrate']
+  execFileSync(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
 export interface Reply {

@@ -5,11 +5,10 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import pg from 'pg'
-import { migrate } from '../../src/store/migrate.ts'
 import { Balancer } from '../../test/support/balancer.ts'
 import { type Answers, ask, compare, noAnswers } from './asking.ts'
 import { backlogOf, PROJECT, type Program, startProgram } from './program.ts'
-import { call, type SharedDatabase, withDatabase } from './replicas.ts'
+import { call, migrated, type SharedDatabase, withDatabase } from './replicas.ts'
 
 /**
  * `rolling [--rounds 6] [--rate 500] [--connections 32] [--drain 3] [--between 2] [--older <commit>]`: two replicas behind
@@ -80,7 +79,7 @@ async function soak(database: SharedDatabase, rolling: Rolling) {
     await pause(between * 1000)
     // What the first of all answers took is a start's, and no change's.
     answers.slowest = 0
-    if (older !== PROJECT) await migrate(ownerUrl, serviceRole(env))
+    if (older !== PROJECT) migrated(PROJECT, env['DATABASE_URL'] ?? '', ownerUrl)
     for (let round = 0; round < rounds; round++) {
       const at = round % 2 === 0 ? 0 : 1
       const going = replicas[at]
@@ -144,11 +143,6 @@ async function built(commit: string): Promise<{ folder: string; remove: () => Pr
     await rm(place, { recursive: true, force: true })
   }
   return { folder, remove }
-}
-
-function serviceRole(env: SharedDatabase['env']): { user: string; password: string } {
-  const { username, password } = new URL(env['DATABASE_URL'] ?? '')
-  return { user: username, password }
 }
 
 function told({ statuses, slowest }: Answers) {
