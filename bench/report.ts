@@ -38,7 +38,8 @@ function chapter({ bench, command, at, commit, node, machine, load, seconds, sec
   return [`## ${bench}\n`, `${facts.join(' · ')}\n`, ...busy, ...sections.map(sectionText)].join('\n')
 }
 
-const QUIET = 0.5
+// What has just been built or measured is in the average of the last minute too.
+const QUIET = 1
 const BUSY = '**The machine was busy with other things: times are too long, those of long calls most of all.**\n'
 
 function sectionText({ title, method, rows, notes = [] }: Section): string {
