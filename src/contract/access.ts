@@ -81,7 +81,7 @@ export const evaluation = {
     tags: ['AuthZEN'],
     summary: 'Access Evaluation (AuthZEN 1.0)',
     description:
-      'As `/v1/authorize`. Answers to equal requests are equal: the id of the decision is in the header `X-Decision-Id`.',
+      'As `/v1/authorize`. Answers to equal requests are equal: the id of the decision is in the header `X-Decision-Id`, the revision that it was made at in `Verdict-Revision`.',
     headers: DecisionHeaders,
     body: EvaluationRequest,
     response: { 200: Evaluation, ...accessProblems },
@@ -98,7 +98,7 @@ export const evaluations = {
     tags: ['AuthZEN'],
     summary: 'Access Evaluations (AuthZEN 1.0): many questions at once',
     description:
-      'As `/v1/authorize/batch`. The header `X-Decision-Id` is the id of the first record; the others name it in `batch`.',
+      'As `/v1/authorize/batch`. The header `X-Decision-Id` is the id of the first record; the others name it in `batch`. `Verdict-Revision` is the lowest that any was decided at.',
     headers: DecisionHeaders,
     body: EvaluationsRequest,
     response: {

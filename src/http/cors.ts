@@ -8,7 +8,7 @@ const PREFLIGHT = {
   'access-control-max-age': '600',
 } as const
 const EXPOSED =
-  'etag, ratelimit-limit, ratelimit-remaining, ratelimit-reset, retry-after, verdict-revision, x-request-id'
+  'etag, ratelimit-limit, ratelimit-remaining, ratelimit-reset, retry-after, verdict-revision, x-decision-id, x-request-id'
 
 /** Lets pages of these origins call, by exact comparison. No cookie is ever read, so no credentials are allowed. */
 export function allowOrigins(app: FastifyInstance, origins: readonly string[]): void {

@@ -110,11 +110,10 @@ export async function createServer(options: ServerOptions): Promise<App> {
   // Answers are written by JSON.stringify; only the hot routes bring a serializer that is compiled from their schema.
   app.setSerializerCompiler(() => JSON.stringify)
   app.setErrorHandler(sendProblem)
-  const timedUnknown = timeRequests(app, metrics)
-  app.setNotFoundHandler((request, reply) => {
-    sendProblem(new Failure('not_found', 'there is no such route'), request, reply)
-    timedUnknown(request, reply)
-  })
+  timeRequests(app, metrics)
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(new Failure('not_found', 'there is no such route'), request, reply),
+  )
   app.addHook('onRoute', (route) => {
     // Pages about the API, which a library brings.
     if (isWithin(DOCS, route.url)) route.config = { ...route.config, permission: 'anyone', unaudited: true }

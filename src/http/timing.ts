@@ -17,13 +17,14 @@ type Observe = (status: number, seconds: number) => void
  * Times every request by its route's pattern, never by its path: a path holds names. Decisions are timed until their answer
  * is handed to the socket: to hear when that has taken it costs two listeners and 3 % of the time for each. What may be a
  * stream is timed to its end.
- *
- * @returns observes a request that no route has taken.
  */
-export function timeRequests(app: App, metrics: Metrics): (request: FastifyRequest, reply: FastifyReply) => void {
+export function timeRequests(app: App, metrics: Metrics): void {
   app.decorateRequest('began', 0)
-  app.addHook('onRequest', (request, _reply, done) => {
+  const unknown = metrics.route('unknown')
+  app.addHook('onRequest', (request, reply, done) => {
     request.began = performance.now()
+    // It has no hooks of its own, and not all that it may come to ends in its handler.
+    if (request.is404) reply.raw.once('close', () => timed(unknown, request, reply))
     done()
   })
   app.addHook('onRoute', (route) => {
@@ -46,8 +47,6 @@ export function timeRequests(app: App, metrics: Metrics): (request: FastifyReque
       ]
     }
   })
-  const unknown = metrics.route('unknown')
-  return (request, reply) => timed(unknown, request, reply)
 }
 
 function timed(observe: Observe, { began }: FastifyRequest, { statusCode }: FastifyReply): void {

@@ -132,6 +132,9 @@ class Crew {
 
   /** The first worker alone, which may have an empty database to fill, then the others. Comes back when all answer. */
   async start(): Promise<Address> {
+    // Each takes its connections from the kernel: one that this process had handed to a worker in the moment of its death
+    // would stay open here, and be answered by nobody.
+    cluster.schedulingPolicy = cluster.SCHED_NONE
     cluster.setupPrimary({ exec: process.argv[1] ?? '', args: ['serve'] })
     answerForAll(cluster)
     const address = await this.#begin(1)
@@ -164,10 +167,15 @@ class Crew {
     const began = performance.now()
     const worker = cluster.fork(this.#env(place))
     this.#members.set(place, worker)
-    worker.once('listening', () => this.#logger.info({ worker: place, pid: worker.process.pid }, 'a worker answers'))
+    let hasAnswered = false
+    worker.once('listening', () => {
+      hasAnswered = true
+      this.#logger.info({ worker: place, pid: worker.process.pid }, 'a worker answers')
+    })
     worker.once('exit', (status, signal) => {
       this.#members.delete(place)
-      if (this.#stopping || !this.#started) return
+      // One that never came to answer while all are started fails the start.
+      if (this.#stopping || !(this.#started || hasAnswered)) return
       const next = performance.now() - began > SETTLED_MS ? RESTART_MS.first : Math.min(wait * 2, RESTART_MS.longest)
       this.#logger.error({ worker: place, status, signal, restart_ms: wait }, 'a worker has ended; it is started anew')
       setTimeout(() => this.#stopping || this.#fork(place, next), wait)

@@ -23,6 +23,7 @@ afterEach(async () => {
 async function started(
   workers: number,
   more: Record<string, string> = {},
+  answering = workers,
 ): Promise<Running & { database: FreshDatabase }> {
   const database = await freshDatabase()
   closing.push(() => database.close())
@@ -41,7 +42,7 @@ async function started(
   closing.push(() => stopProcess(running))
   await eventually(
     async () => pidsIn(running).length,
-    (count) => count === workers,
+    (count) => count >= answering,
     60_000,
   )
   return { ...running, database }
@@ -58,7 +59,9 @@ const QUESTION = {
   resource: { type: 'doc', id: '1' },
 }
 
-/** On a connection of its own, so that the next worker takes it. */
+const NO_ANSWER = 'no answer'
+
+/** On a connection of its own, so that any worker may take it. */
 function ask(
   url: string,
   body: object,
@@ -72,8 +75,7 @@ function ask(
         reject(error)
       }
     })
-    // A connection that is handed to a worker in the moment of its death is answered by nobody (Node's `cluster` keeps it open).
-    asking.setTimeout(10_000, () => asking.destroy(new Error('no answer')))
+    asking.setTimeout(10_000, () => asking.destroy(new Error(NO_ANSWER)))
     asking.on('error', reject).end(JSON.stringify(body))
   })
 }
@@ -93,8 +95,9 @@ async function writersOf({ db }: FreshDatabase): Promise<string[]> {
 
 test('several workers answer behind one port, each with a log of its own, and show their figures together', async () => {
   const { url, database } = await started(2)
-  for (let n = 0; n < 20; n++) expect((await ask(url, QUESTION)).status).toBe(200)
-  expect(await figure(url, 'verdict_decisions_total{decision="false"')).toBe(20)
+  const answers = await Promise.all(Array.from({ length: 200 }, () => ask(url, QUESTION)))
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
+  expect(await figure(url, 'verdict_decisions_total{decision="false"')).toBe(200)
   const writers = await eventually(
     () => writersOf(database),
     ({ length }) => length > 1,
@@ -107,13 +110,19 @@ test('a worker that is killed is started anew, and nothing that it answered is m
   const { url, database } = running
   const pids = () => pidsIn(running)
   const answered: string[] = []
+  const broken: string[] = []
   const asking = Array.from({ length: 40 }, async (_, n) => {
-    const reply = await ask(url, { ...QUESTION, resource: { type: 'doc', id: String(n) } }).catch(() => undefined)
+    const reply = await ask(url, { ...QUESTION, resource: { type: 'doc', id: String(n) } }).catch(
+      ({ message }: Error) => {
+        broken.push(message)
+      },
+    )
     if (reply?.status === 200) answered.push(reply.body.context.decision_id)
     if (n === 10) process.kill(pids()[0] ?? 0, 'SIGKILL')
   })
   await Promise.all(asking)
   expect(answered.length).toBeGreaterThan(10)
+  expect(broken).not.toContain(NO_ANSWER)
   await eventually(
     async () => pids().length,
     (count) => count === 3,
@@ -127,6 +136,20 @@ test('a worker that is killed is started anew, and nothing that it answered is m
     (missing) => missing.length === 0,
   )
   expect((await ask(url, QUESTION)).status).toBe(200)
+})
+
+test('a worker that is killed before all have started is started anew', async () => {
+  const running = await started(2, {}, 1)
+  const [first = 0] = pidsIn(running)
+  process.kill(first, 'SIGKILL')
+  expect(
+    await eventually(
+      async () => pidsIn(running),
+      ({ length }) => length === 3,
+      60_000,
+    ),
+  ).toHaveLength(3)
+  expect((await ask(running.url, QUESTION)).status).toBe(200)
 })
 
 test('what one worker is told to change is in force at the others', async () => {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,8 +10,8 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { openCheckpoint } from '../../src/audit/checkpoint.ts'
 import { isConsistent, isIncluded, leafHash } from '../../src/audit/merkle.ts'
 import { parseKey, type VerifierKey } from '../../src/audit/note.ts'
-import { AUDIT_COLUMNS } from '../support/database.ts'
-import { eventually, type Reply, startService, type TestService } from '../support/service.ts'
+import { AUDIT_COLUMNS, freshDatabase } from '../support/database.ts'
+import { eventually, newKey, type Reply, startService, type TestService } from '../support/service.ts'
 
 let service: TestService
 let auditor: string
@@ -262,6 +262,30 @@ describe('verifying a tenant', () => {
       select id, revision, 0, revision_id, '{"type": "service", "id": "admin"}', 'role', '{"name": "r"}', 'create', '{"name": "r"}'
       from tenants where id = 'default'`.execute(db)
     expect(await found()).toMatchObject({ ok: false, missing: [{ kind: 'policy' }] })
+  })
+
+  test('finds that all it had in a log is gone, though its other logs are whole', async () => {
+    const database = await freshDatabase()
+    onTestFinished(() => database.close())
+    const keys = { VERDICT_ROOT_KEY: newKey(), VERDICT_ADMIN_KEY: newKey() }
+    const env = { ...keys, VERDICT_MASTER_KEY: randomBytes(32).toString('base64') }
+    const question = { subject: { type: 'user', id: 'a' }, action: { name: 'b' }, resource: { type: 'c', id: 'd' } }
+    const first = await startService({ database, env })
+    for (let n = 0; n < 3; n++) await first.ask('POST /v1/authorize', { body: question })
+    await first.close()
+    const second = await startService({ database, env })
+    onTestFinished(() => second.close())
+    await second.ask('POST /v1/authorize', { body: question })
+    const key = await second.keyWith(['pdp:auditor'])
+    const route = 'GET /v1/audit/verify?from=2026-01-01T00:00:00Z'
+    const completeness = async () => (await second.ask(route, { key })).body.completeness
+    const written = () =>
+      sql<{ writer: string }>`select distinct writer from audit order by writer`.execute(database.db)
+    const { rows } = await eventually(written, (found) => found.rows.length === 2)
+    expect(await completeness()).toEqual({ ok: true })
+    const deleted = await sql`delete from audit where writer = ${rows[0]?.writer}`.execute(database.db)
+    expect(Number(deleted.numAffectedRows)).toBeGreaterThanOrEqual(3)
+    expect(await completeness()).toMatchObject({ ok: false, missing: [{ kind: 'missing', writer: rows[0]?.writer }] })
   })
 
   test('finds nothing wrong in the operator’s trail where tenants came, were written in, and went', async () => {

@@ -4,7 +4,7 @@ import { eventually, startService, type TestService } from '../support/service.t
 let verdict: TestService
 
 beforeAll(async () => {
-  verdict = await startService()
+  verdict = await startService({ env: { VERDICT_CORS_ORIGINS: 'https://console.test' } })
 })
 
 afterAll(() => verdict.close())
@@ -17,6 +17,8 @@ async function answered(route: string, status: string): Promise<number> {
     .filter((one) => one.startsWith(`verdict_request_seconds_count{route="${route}",status="${status}"}`))
   return Number(line?.split(' ').at(-1) ?? 0)
 }
+
+const PREFLIGHT = { origin: 'https://console.test', 'access-control-request-method': 'POST' }
 
 const question = {
   subject: { type: 'user', id: 'alice' },
@@ -34,6 +36,8 @@ test.each([
   ['a name in a path', 'GET /v1/rules/none', {}, '/v1/rules/:name', '4xx'],
   ['a stream', 'GET /v1/audit/export?format=ndjson', {}, '/v1/audit/export', '2xx'],
   ['no route', 'GET /v1/nowhere', {}, 'unknown', '4xx'],
+  ['no route, and no JSON', 'POST /v1/nowhere', { body: '{"' }, 'unknown', '4xx'],
+  ['a preflight', 'OPTIONS /v1/authorize', { headers: PREFLIGHT }, 'unknown', '2xx'],
 ] as const)('%s is timed once, by its route and the class of its status', async (_, route, ask, pattern, status) => {
   const before = await answered(pattern, status)
   await verdict.ask(route, ask)

@@ -51,13 +51,16 @@ interface Part {
 
 /** Rows of other tenants after a tenant's last one are counted up to so many; beyond, it takes the whole trail. */
 const LONGEST_TAIL = 200_000
+/** The same of logs in which none of a tenant's records is found, all of them together; each is as dear as some records. */
+const MOST_OTHERS = 200_000
+const LEAST_OF_A_LOG = 100
 const HOUR = 3_600_000
 
 /**
  * Verifies a tenant's records of a time: each against the leaf that was sealed, its columns against its bytes, and
  * that none is missing. For that each log counts a tenant's records: between the first and the last found the count
  * may have no gap, at the beginning it is 1 or goes on from the record before, and after the last one the log has
- * only records of others.
+ * only records of others. So has a log in which none of its own is found.
  */
 export async function verifyTenant(
   evidence: Evidence,
@@ -93,6 +96,7 @@ class TenantCheck {
     for (const [writer, part] of this.#parts) {
       if (trusted.has(writer)) await this.#complete(writer, part, leaves, writers)
     }
+    await this.#others(writers)
     await this.#checkRevisions()
     return { findings: this.#findings, checked: check.checked, logs: await this.#logs(leaves) }
   }
@@ -193,6 +197,27 @@ class TenantCheck {
     })
   }
 
+  /** Logs that could have held records of the time, and hold none of the tenant's: all that they had must be there. */
+  async #others(writers: readonly WriterState[]): Promise<void> {
+    const { to } = this.#scope
+    let counted = 0
+    for (const { writer, position = 0 } of writers) {
+      if (this.#parts.has(writer) || (to !== undefined && begun(writer) >= to.getTime())) continue
+      const gone = this.#pruned.upTo(writer)
+      const sealed = (await this.#evidence.lastCheckpoint(writer))?.size ?? 0
+      const records = Math.max(position, sealed) - gone
+      counted += Math.max(records, LEAST_OF_A_LOG)
+      if (counted > MOST_OTHERS) return
+      if (records <= 0) continue
+      const near = await this.#evidence.countAfter(writer, gone - 1, new Date(begun(writer) - HOUR))
+      const there = near < records ? await this.#evidence.countAfter(writer, gone - 1, undefined) : near
+      if (there >= records) continue
+      const detail = `of the ${records} records of a log in which none of the tenant's is found, ${there} are there: the others may be its own`
+      const count = records - there
+      this.#findings.add({ verdict: 'completeness', kind: 'missing', detail, writer, seq: gone, count })
+    }
+  }
+
   #missing(writer: string, from: number, to: number): void {
     const detail = `records ${from} to ${to - 1} of the tenant in this log are not there`
     const { tenant } = this.#scope
@@ -234,6 +259,11 @@ class TenantCheck {
     }
     return logs
   }
+}
+
+/** When a writer began, by its name: a UUIDv7. ms. */
+function begun(writer: string): number {
+  return Number.parseInt(writer.slice(0, 8) + writer.slice(9, 13), 16)
 }
 
 function hasGap(counts: NumberSet, found: NumberSet, first: number, last: number): boolean {

@@ -25,7 +25,7 @@ export function evaluationRoutes(app: App, parts: BatchRouteParts): void {
       const { options } = request.body
       const { one, many } = await answerTo(parts, request, request.body, readNamed)
       if (one !== undefined) return called(reply, one, options)
-      nameDecision(reply, many.id)
+      nameDecision(reply, many.id, lowestRevision(many.evaluations))
       return { evaluations: many.evaluations.map((answer) => evaluationOf(answer, options)) }
     },
   })
@@ -38,8 +38,14 @@ interface Telling {
 }
 
 function called(reply: FastifyReply, answer: DecisionAnswer, options: Telling | undefined): Evaluation {
-  nameDecision(reply, answer.context.decision_id)
+  nameDecision(reply, answer.context.decision_id, answer.context.revision)
   return evaluationOf(answer, options)
+}
+
+/** undefined: none of them was a question. */
+function lowestRevision(answers: readonly (DecisionAnswer | ItemInError)[]): number | undefined {
+  const revisions = answers.flatMap(({ context }) => ('revision' in context ? [context.revision] : []))
+  return revisions.length === 0 ? undefined : Math.min(...revisions)
 }
 
 /** Without a context where it would hold nothing. */

@@ -17,9 +17,10 @@ function malformed(error: unknown): unknown {
 }
 
 /**
- * Says which decision it was, in a header: answers to equal requests are equal in every byte. Of a call with several, the
- * call's.
+ * Says which decision it was, and at which revision it was made, in headers: answers to equal requests are equal in every
+ * byte. Of a call with several, the call's id and the lowest of the revisions.
  */
-export function nameDecision(reply: FastifyReply, id: string): void {
+export function nameDecision(reply: FastifyReply, id: string, revision?: number): void {
   reply.header('x-decision-id', id)
+  if (revision !== undefined) reply.header('verdict-revision', String(revision))
 }

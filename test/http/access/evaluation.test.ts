@@ -54,6 +54,16 @@ describe('an answer', () => {
     }
   })
 
+  test('names the revision that it was made at in Verdict-Revision', async () => {
+    const rule = { effect: 'allow', subjects: [{ any: true }], actions: ['y'], resources: [{ type: 'doc' }] }
+    const written = await verdict.ask('PUT /v1/rules/of-a-revision', { body: rule })
+    const revision = written.headers.get('verdict-revision')
+    const item = { subject: { type: 'user', id: 'a' }, action: { name: 'x' }, resource: { type: 'doc', id: '1' } }
+    const one = await verdict.ask('POST /access/v1/evaluation', { body: item })
+    const many = await verdict.ask('POST /access/v1/evaluations', { body: { evaluations: [item, item] } })
+    expect([one, many].map(({ headers }) => headers.get('verdict-revision'))).toEqual([revision, revision])
+  })
+
   test('names its decision in X-Decision-Id, which is the id of its record', async () => {
     const { headers } = await ask(ALLOWED, { headers: { 'x-request-id': 'evaluated-1' } })
     const id = headers.get('x-decision-id')
