@@ -10,6 +10,7 @@ import { factsFor, loadBundle } from '../policy/in-memory.ts'
 import { judgeRequest } from '../policy/judgement.ts'
 import type { Decision } from '../policy/model.ts'
 import { parseRequest } from '../policy/parse.ts'
+import { instantOf } from './instant.ts'
 import { EXIT, type Io } from './io.ts'
 import { readPolicy } from './policy.ts'
 import { huesFor, traceText } from './trace-text.ts'
@@ -23,7 +24,7 @@ export interface CheckOptions {
 
 /** Decides one request against a bundle, with the same core as the service and nothing else of it. */
 export async function check(request: string, options: CheckOptions, io: Io): Promise<number> {
-  const now = instant(options.now)
+  const now = options.now === undefined ? Date.now() : instantOf('--now', options.now)
   const policy = await readPolicy(await documentIn(options.policy, io))
   if ('problems' in policy) throw refused('policy', options.policy, policy.problems)
   const asked = parseRequest(await documentIn(request, io))
@@ -74,14 +75,6 @@ async function bytesIn(path: string, io: Io): Promise<Buffer> {
 }
 
 const nameOf = (path: string) => (path === '-' ? 'standard input' : path)
-
-function instant(text: string | undefined): number {
-  if (text === undefined) return Date.now()
-  const now = /^\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:\d\d)$/i.test(text) ? Date.parse(text) : Number.NaN
-  if (Number.isNaN(now))
-    throw new Failure('invalid_request', `--now takes an instant such as 2030-01-31T08:00:00Z, not ${text}`)
-  return now
-}
 
 function asJson({ decision, ...made }: Decision, warnings: readonly Problem[], trace?: Trace): string {
   const context = warnings.length === 0 ? made : { ...made, warnings }

@@ -1,11 +1,11 @@
 import { type Checkpoints, type PruneOutcome, pruneAudit } from '../audit/prune.ts'
 import { readMasterKeys, readPruneUrl } from '../config.ts'
 import { Failure } from '../failure.ts'
-import { parseInstant } from '../policy/instant.ts'
 import { signedCheckpoints } from '../store/audit-covered.ts'
 import { checkConnection, type OpenDatabase, openDatabase, sqlState } from '../store/database.ts'
 import { findDeploymentKey, type MasterKeys } from '../store/deployment-key.ts'
 import { pruneStore } from '../store/prune.ts'
+import { instantOf } from './instant.ts'
 import { EXIT, type Io } from './io.ts'
 import { withProgress } from './progress.ts'
 
@@ -55,10 +55,8 @@ async function keyFor({ db }: OpenDatabase, keys: MasterKeys | undefined): Promi
 }
 
 function readBefore(text: string): Date {
-  const instant = /^\d{4}-(0[1-9]|1[0-2])$/.test(text) ? Date.parse(`${text}-01T00:00:00Z`) : parseInstant(text)
-  if (Number.isNaN(instant)) {
-    throw new Failure('invalid_request', `--before ${text} is neither a month (2026-01) nor an RFC 3339 instant`)
-  }
+  const isMonth = /^\d{4}-(0[1-9]|1[0-2])$/.test(text)
+  const instant = instantOf('--before', isMonth ? `${text}-01T00:00:00Z` : text, ' or a month (2030-01)')
   if (instant > Date.now()) throw new Failure('invalid_request', `--before ${text} lies in the future`)
   return new Date(instant)
 }

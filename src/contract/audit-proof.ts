@@ -5,6 +5,7 @@ import {
   itemProblems,
   page,
   pageQuery,
+  problems,
   type RouteConfig,
   readProblems,
   Uuid,
@@ -143,6 +144,7 @@ export const verifyAudit = {
         ),
       }),
       ...readProblems,
+      ...problems(422),
     },
   },
 } as const

@@ -58,7 +58,7 @@ const PROBLEM_TITLES = {
   413: 'The body is larger than this route takes; the limit is in the message',
   415: 'The body is in a format that this route does not take',
   422: 'The request is well-formed and cannot be carried out',
-  429: 'Too many attempts; Retry-After says when to try again',
+  429: 'Too many calls or attempts; Retry-After says when to try again',
   503: 'Verdict cannot do this now; nothing was decided or written',
 } as const
 type ProblemStatus = keyof typeof PROBLEM_TITLES
@@ -74,6 +74,15 @@ export function problems(...statuses: ProblemStatus[]): Record<number, TSchema> 
       } as unknown as TSchema,
     ]),
   )
+}
+
+/** The error answers that come before a handler: to who may not call, or not so often, and to what is no body. */
+export function alwaysPossible(
+  { permission }: Partial<RouteConfig>,
+  { body, consumes }: { readonly body?: unknown; readonly consumes?: unknown },
+): Record<number, TSchema> {
+  const takesBody = body !== undefined || consumes !== undefined
+  return { ...(permission !== 'anyone' && problems(401, 403, 429, 503)), ...(takesBody && problems(400, 413, 415)) }
 }
 
 const GUARDED = [400, 401, 403, 429, 503] as const

@@ -1,6 +1,6 @@
 import fastifySwagger from '@fastify/swagger'
-import fastify, { type FastifyInstance } from 'fastify'
-import { Problem } from '../contract/common.ts'
+import fastify, { type FastifyInstance, type FastifySchema, type RouteOptions } from 'fastify'
+import { alwaysPossible, Problem } from '../contract/common.ts'
 import { ROUTES } from '../contract/routes.ts'
 import { VERSION } from '../contract/version.ts'
 import { withComponents } from './openapi-components.ts'
@@ -59,12 +59,19 @@ export async function describeRoutes(app: FastifyInstance): Promise<void> {
       },
       security: [{ bearer: [] }],
     },
+    transform: ({ schema, url, route }) => ({ schema: withEveryAnswer(schema, route), url }),
     transformObject: (made) => ('openapiObject' in made ? withComponents(made.openapiObject) : made.swaggerObject),
     refResolver: {
       buildLocalReference: (json, _base, _fragment, at) =>
         typeof json['$id'] === 'string' ? json['$id'] : `def-${at}`,
     },
   })
+}
+
+/** What the way to a handler may answer is said here, so that no route can forget it. */
+function withEveryAnswer(schema: FastifySchema, { config }: RouteOptions): FastifySchema {
+  if (schema?.response === undefined || config === undefined) return schema
+  return { ...schema, response: { ...alwaysPossible(config, schema), ...schema.response } }
 }
 
 /** The document, made from the contract alone: no server and no database is needed for it. */

@@ -69,8 +69,16 @@ function choices(schema: unknown): string {
   return Array.isArray(schema) ? schema.map(choice).join(', ') : 'what the schema says'
 }
 
-function choice({ const: value, type, required }: { const?: unknown; type?: unknown; required?: unknown }): string {
+interface Choice {
+  readonly const?: unknown
+  readonly type?: unknown
+  readonly format?: unknown
+  readonly required?: unknown
+}
+
+function choice({ const: value, type, format, required }: Choice): string {
   if (value !== undefined) return JSON.stringify(value)
+  if (format === 'date-time') return 'an RFC 3339 date-time such as 2030-01-31T08:00:00Z'
   return Array.isArray(required) ? `{${required.join(', ')}}` : String(type)
 }
 

@@ -182,7 +182,8 @@ describe('verdict audit verify', () => {
   test.each([
     ['no key', ['--key', 'verdict.audit/x+00000000+AAAA'], /is neither a public key/],
     ['no file', ['--checkpoint', '/nowhere/at/all'], /could not read/],
-    ['no instant', ['--from', 'yesterday'], /is no RFC 3339 instant/],
+    ['no instant', ['--from', 'yesterday'], /--from takes an RFC 3339 instant such as .*, not yesterday/],
+    ['what only a browser takes for a date', ['--to', 'March 7 2030'], /--to takes an RFC 3339 instant/],
   ])('refuses what is %s', async (_what, argv, said) => {
     const { status, stderr } = await verify(...argv)
     expect(status).toBe(1)

@@ -136,6 +136,18 @@ test.each([
   expect([status, stderr]).toEqual([1, expect.stringContaining(args[0])])
 })
 
+test.each([
+  ['--from', '5'],
+  ['--to', 'March 7 2030'],
+  ['--from', '2030-01-01'],
+])('an export %s %s is refused', async (option, text) => {
+  const { status, stderr } = await verdict(['audit', 'export', option, text], { env: env() })
+  expect(status).toBe(1)
+  expect(stderr).toContain(
+    `${option} takes an RFC 3339 instant such as 2030-01-31T08:00:00Z or how long ago (15m, 2h, 1d), not ${text}`,
+  )
+})
+
 test('an export is written as it comes, NDJSON or CSV', async () => {
   await decide('exported')
   await recorded('exported')

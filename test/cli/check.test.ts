@@ -153,9 +153,11 @@ test('a file that is not there is named', async () => {
 })
 
 test('--now takes an instant with a zone, and nothing else', async () => {
-  const { status, stderr } = await verdict(['check', '-p', QUICKSTART, '-', '--now', 'tomorrow'], { stdin: '{}' })
-  expect(status).toBe(1)
-  expect(stderr).toContain('--now takes an instant')
+  for (const now of ['tomorrow', '2030-01-31', '2030-01-31T08:00:00', '2030-02-30T08:00:00Z']) {
+    const { status, stderr } = await verdict(['check', '-p', QUICKSTART, '-', '--now', now], { stdin: '{}' })
+    expect(status).toBe(1)
+    expect(stderr).toContain(`--now takes an RFC 3339 instant such as 2030-01-31T08:00:00Z, not ${now}`)
+  }
 })
 
 test.each([

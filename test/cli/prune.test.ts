@@ -183,6 +183,7 @@ test('a record that comes late, between the look and the drop, is not dropped un
 
 test.each([
   ['no month', '2024-13'],
+  ['what only a browser takes for a date', '5'],
   ['the future', '2999-01'],
 ])('%s is refused', async (_what, before) => {
   await expect(run({ before })).rejects.toMatchObject({ code: 'invalid_request' })

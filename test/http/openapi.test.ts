@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { ROUTES } from '../../src/contract/routes.ts'
 import { openapiDocument } from '../../src/http/openapi.ts'
 import { createServer } from '../../src/http/server.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
@@ -33,6 +34,28 @@ test('what has a name stands once in the document, and every reference leads som
     expect.arrayContaining(['DecisionRequest', 'DecisionAnswer', 'Problem', 'Rule']),
   )
   expect(text.split(JSON.stringify(components.schemas.ResourceSelector))).toHaveLength(2)
+})
+
+interface Operation {
+  readonly operationId: string
+  readonly requestBody?: unknown
+  readonly responses: Readonly<Record<string, unknown>>
+}
+
+test('every route declares what may be answered before its handler is reached', async () => {
+  const { paths } = JSON.parse(JSON.stringify(await openapiDocument()))
+  const operations = Object.values<Record<string, Operation>>(paths).flatMap((methods) => Object.values(methods))
+  expect(operations).toHaveLength(ROUTES.length)
+  const open = new Set(
+    ROUTES.filter(({ config }) => config.permission === 'anyone').map(({ schema }) => schema.operationId),
+  )
+  const undeclared = operations.flatMap(({ operationId, requestBody, responses }) => {
+    const takesBody = requestBody !== undefined || operationId === 'putEntities'
+    const wanted = [...(takesBody ? [400, 413, 415] : []), ...(open.has(operationId) ? [] : [401, 403, 429, 503])]
+    return wanted.filter((status) => !(status in responses)).map((status) => `${operationId} ${status}`)
+  })
+  expect(undeclared).toEqual([])
+  expect(paths['/v1/audit/verify'].get.responses).toHaveProperty('422')
 })
 
 test('the server has the routes of the contract, and no others', async () => {

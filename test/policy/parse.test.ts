@@ -91,6 +91,16 @@ describe('a bundle says where it is wrong', () => {
     )
   })
 
+  test('what an instant looks like is told where there is none', () => {
+    const rules = [{ ...RULE, valid_until: 'March 7 2030' }]
+    expect(problemsOf({ verdict: 1, rules })).toEqual([
+      {
+        pointer: '/rules/0/valid_until',
+        detail: 'must be one of: an RFC 3339 date-time such as 2030-01-31T08:00:00Z, null',
+      },
+    ])
+  })
+
   test('a document with very many faults does not make a list as long', () => {
     const rules = Array.from({ length: 5000 }, () => ({}))
     expect(problemsOf({ verdict: 1, rules }).length).toBeLessThanOrEqual(1000)

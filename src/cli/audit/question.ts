@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { Option } from 'commander'
-import { Failure } from '../../failure.ts'
 import type { ServerOptions } from '../client.ts'
+import { instantOf } from '../instant.ts'
 
 /** What is asked of the audit on a command line: the members of `GET /v1/audit/export`. */
 export interface AuditQuestionOptions extends ServerOptions {
@@ -79,12 +79,5 @@ export function instant(option: string, text: string): string {
   const [, count, unit = ''] = AGO.exec(text) ?? []
   const length = MS.get(unit)
   if (length !== undefined) return new Date(Date.now() - Number(count) * length).toISOString()
-  const at = Date.parse(text)
-  if (Number.isNaN(at)) {
-    throw new Failure(
-      'invalid_request',
-      `${option} takes an instant (2030-01-01T00:00:00Z) or how long ago (15m, 2h, 1d)`,
-    )
-  }
-  return new Date(at).toISOString()
+  return new Date(instantOf(option, text, ' or how long ago (15m, 2h, 1d)')).toISOString()
 }

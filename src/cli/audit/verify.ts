@@ -5,9 +5,9 @@ import { verifyTenant } from '../../audit/verify/tenant.ts'
 import { keysFor, verifyTrail } from '../../audit/verify/whole.ts'
 import { readAuditConfig } from '../../config.ts'
 import { Failure } from '../../failure.ts'
-import { parseInstant } from '../../policy/instant.ts'
 import { withEvidence } from '../../store/audit-evidence.ts'
 import { listAuditKeys } from '../../store/audit-keys.ts'
+import { instantOf } from '../instant.ts'
 import { EXIT, type Io } from '../io.ts'
 import { paintFor } from '../paint.ts'
 import { withDatabase } from './database.ts'
@@ -97,10 +97,7 @@ function statusOf(findings: Findings): number {
 }
 
 function instant(text: string | undefined, option: string): Date | undefined {
-  if (text === undefined) return undefined
-  const instant = parseInstant(text)
-  if (Number.isNaN(instant)) throw new Failure('invalid_request', `${option} ${text} is no RFC 3339 instant`)
-  return new Date(instant)
+  return text === undefined ? undefined : new Date(instantOf(option, text))
 }
 
 const EVERY = 200
