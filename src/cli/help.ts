@@ -77,7 +77,8 @@ checkpoints.log or of Verdict's own log. Where VERDICT_DATA_DIR is set, its chec
 Whoever can change everything in the database can also put an older state back: only a checkpoint that they could not
 reach tells. And they can put their own key there: --key names the one that you wrote down (verdict audit key).
 
-With --tenant, --from or --to, only these records are looked at; without, every record, log and checkpoint.
+With --tenant, --from or --to, only these records are looked at; without, every record, log and checkpoint. A tenant that
+neither the database nor the trail knows can not be verified.
 
 Exit status: 0 sound, 1 it could not be verified, 3 integrity (something is not what was recorded), 4 completeness
 (something is missing), 5 both.

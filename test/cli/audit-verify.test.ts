@@ -179,6 +179,23 @@ describe('verdict audit verify', () => {
     expect(maybe.stdout).toContain('the others may be its own')
   })
 
+  test('takes no tenant that nobody knows for a sound one', async () => {
+    const typo = await verify('--tenant', 'defualt')
+    expect(typo).toMatchObject({ status: 1, stdout: '' })
+    expect(typo.stderr).toContain('there is no such tenant: defualt')
+    expect((await verify('--tenant', 'defualt', '--from', '2026-01-01T00:00:00Z')).status).toBe(1)
+    // It is known without a record of that time, and without a row of its own.
+    expect((await verify('--tenant', 'default', '--from', '2999-01-01T00:00:00Z')).status).toBe(0)
+    const forgotten = await attacked([`delete from tenants where id = 'default'`], () => verify('--tenant', 'default'))
+    expect(forgotten.stdout).toMatch(/^integrity {5}ok {6}\d+ records/)
+    // What is kept elsewhere tells more of a database that has nothing.
+    const gone = [...ALL, 'delete from tenants']
+    const wiped = await attacked(gone, () =>
+      verify('--tenant', 'default', '--checkpoint', copiesFile(dataDir), '--key', key),
+    )
+    expect(wiped.status).toBe(4)
+  })
+
   test.each([
     ['no key', ['--key', 'verdict.audit/x+00000000+AAAA'], /is neither a public key/],
     ['no file', ['--checkpoint', '/nowhere/at/all'], /could not read/],
