@@ -196,6 +196,11 @@ describe('verdict audit verify', () => {
     expect(wiped.status).toBe(4)
   })
 
+  test('counts a log once that several tenants have records in', async () => {
+    const { logs } = JSON.parse((await verify('--json', '--from', '2020-01-01T00:00:00Z')).stdout)
+    expect(logs).toHaveLength(2)
+  })
+
   test.each([
     ['no key', ['--key', 'verdict.audit/x+00000000+AAAA'], /is neither a public key/],
     ['no file', ['--checkpoint', '/nowhere/at/all'], /could not read/],
