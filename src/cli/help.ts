@@ -23,7 +23,8 @@ Examples:
     $ verdict apply --dry-run policy.yaml
     $ verdict apply policy.yaml
 
-Exit status: 0 done (check: allow; test: all passed), 1 it could not be done, 3 check came to a deny, or apply --dry-run to a difference.`
+Exit status: 0 done (check: allow; test: all passed), 1 it could not be done, 3 check came to a deny, apply --dry-run to a
+difference, or audit verify to what is not as it was recorded; 4 audit verify misses something, 5 both.`
 
 export const checkHelp = `
 The request is that of POST /v1/authorize. Exit status: 0 allow, 3 deny, 1 nothing was decided.
