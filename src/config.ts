@@ -182,25 +182,50 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   return Object.freeze(config)
 }
 
-/** The database as the role that prunes; its owner may, too. @throws Failure `unsafe_configuration`. */
-export function readPruneUrl(env: NodeJS.ProcessEnv): string {
+export interface PruneConfig {
+  /** The database as the role that prunes; its owner may, too. */
+  readonly url: string
+  readonly masterKeys: MasterKeys
+}
+
+/**
+ * `generated` reads the master key of an embedded database, where none is given.
+ * @throws Failure `unsafe_configuration` with every complaint at once.
+ */
+export async function readPruneConfig(
+  env: NodeJS.ProcessEnv,
+  generated: (dataDir: string) => Promise<Buffer | undefined>,
+): Promise<PruneConfig> {
   const read = new Environment(VARIABLES, env)
+  const isGenerated = readUrl(read, 'DATABASE_URL') === undefined && !read.isSet('VERDICT_MASTER_KEY')
+  const made = isGenerated ? await generated(read.text('VERDICT_DATA_DIR')) : undefined
+  const masterKeys = made === undefined ? masterKeysOf(read) : { current: made, previous: undefined }
+  const url = pruneUrlOf(read)
+  refuse(read)
+  return { url, masterKeys }
+}
+
+function pruneUrlOf(read: Environment): string {
   const own = readUrl(read, 'VERDICT_PRUNE_DATABASE_URL')
   const url = own ?? readUrl(read, 'VERDICT_MIGRATE_DATABASE_URL')
   if (url === undefined)
     read.complain('VERDICT_PRUNE_DATABASE_URL', 'is required: the role of the service may not prune')
-  refuse(read)
   return url ?? ''
 }
 
-/** For who seals, or signs: what ships and prunes records, and what rotates keys. @throws Failure `unsafe_configuration`. */
+/** For who seals, or signs: what ships records, and what rotates keys. @throws Failure `unsafe_configuration`. */
 export function readMasterKeys(env: NodeJS.ProcessEnv): MasterKeys {
   const read = new Environment(VARIABLES, env)
+  const keys = masterKeysOf(read)
+  refuse(read)
+  return keys
+}
+
+function masterKeysOf(read: Environment): MasterKeys {
   const current = readMasterKey(read, 'VERDICT_MASTER_KEY')
   const previous = readPreviousMasterKey(read)
   if (current === undefined)
     read.complain('VERDICT_MASTER_KEY', 'is required: it opens the key that seals what is secret')
-  refuse(read)
   return { current: current ?? Buffer.alloc(0), previous }
 }
 

@@ -23,7 +23,8 @@ Examples:
     $ verdict apply --dry-run policy.yaml
     $ verdict apply policy.yaml
 
-Exit status: 0 done (check: allow; test: all passed), 1 it could not be done, 3 check came to a deny, or apply --dry-run to a difference.`
+Exit status: 0 done (check: allow; test: all passed), 1 it could not be done, 3 check came to a deny, apply --dry-run to a
+difference, or audit verify to what is not as it was recorded; 4 audit verify misses something, 5 both.`
 
 export const checkHelp = `
 The request is that of POST /v1/authorize. Exit status: 0 allow, 3 deny, 1 nothing was decided.
@@ -75,9 +76,11 @@ against those kept elsewhere: --checkpoint takes notes as they are, and JSON lin
 checkpoints.log or of Verdict's own log. Where VERDICT_DATA_DIR is set, its checkpoints.log is taken besides.
 
 Whoever can change everything in the database can also put an older state back: only a checkpoint that they could not
-reach tells. And they can put their own key there: --key names the one that you wrote down (verdict audit key).
+reach tells. And they can put their own key there: --key names the one that you wrote down (verdict audit key). The keys that followed
+it need not be named; those before it are not believed.
 
-With --tenant, --from or --to, only these records are looked at; without, every record, log and checkpoint.
+With --tenant, --from or --to, only these records are looked at; without, every record, log and checkpoint. A tenant that
+neither the database nor the trail knows can not be verified.
 
 Exit status: 0 sound, 1 it could not be verified, 3 integrity (something is not what was recorded), 4 completeness
 (something is missing), 5 both.
@@ -92,9 +95,12 @@ Examples:
     $ verdict audit verify --tenant acme --from 2026-06-01T00:00:00Z --to 2026-07-01T00:00:00Z --json`
 
 export const auditRotateHelp = `
-Prints the new public key. Every process signs with it within ten seconds. The key before it signs that it follows, so
-that verdict audit verify --key takes the old one or the new one. DATABASE_URL and VERDICT_MASTER_KEY are those of the
-service.`
+Prints the new public key. Every process signs with it within ten seconds. The key before it signs that it follows: go on
+giving verdict audit verify --key the first key that you wrote down, from which all later ones follow. Nothing leads back:
+by the new key alone, what the old one sealed is BROKEN. It proves what was sealed since, with --from an instant after the
+rotation, and against no checkpoint that the old one signed (checkpoints.log has some for a long time, and is taken
+wherever VERDICT_DATA_DIR is set, or the database is the embedded one). DATABASE_URL and VERDICT_MASTER_KEY are those of
+the service.`
 
 export const auditPruneHelp = `
 Only months that are over before the given instant, oldest first, each as a whole; and only those of which a signed

@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { formatKey } from '../audit/note.ts'
 import { type AuditConfig, readAuditConfig, readMasterKeys } from '../config.ts'
 import { rotateAuditKey } from '../store/audit-keys.ts'
@@ -8,6 +6,7 @@ import { type MasterKeys, openDeploymentKey, resealDeploymentKey } from '../stor
 import { listSigningKeys, revokeSigningKey, rotateSigningKeys } from '../store/signing-keys.ts'
 import { withDatabase } from './audit/database.ts'
 import { EXIT, type Io } from './io.ts'
+import { generatedMasterKey } from './master-key.ts'
 
 export interface RotateOptions {
   /** The key that is to be worth nothing from now on. */
@@ -74,9 +73,6 @@ export async function reseal(io: Io): Promise<number> {
 /** With the embedded database the first start has put a master key into the data directory, where none was given. */
 async function masterKeysFor({ databaseUrl, dataDir }: AuditConfig, { env }: Io): Promise<MasterKeys> {
   const isGiven = env['VERDICT_MASTER_KEY'] !== undefined || env['VERDICT_MASTER_KEY_FILE'] !== undefined
-  const made =
-    databaseUrl !== undefined || isGiven
-      ? undefined
-      : await readFile(join(dataDir, 'master.key'), 'utf8').catch(() => undefined)
-  return made === undefined ? readMasterKeys(env) : { current: Buffer.from(made.trim(), 'base64'), previous: undefined }
+  const made = databaseUrl !== undefined || isGiven ? undefined : await generatedMasterKey(dataDir)
+  return made === undefined ? readMasterKeys(env) : { current: made, previous: undefined }
 }

@@ -49,7 +49,6 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .helpOption('-h, --help', 'print this help; verdict <command> --help prints a command’s own')
     .helpCommand(false)
     .addHelpText('after', programHelp)
-    .showHelpAfterError('(verdict --help shows what there is)')
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
 
@@ -192,7 +191,14 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .option('--json', 'print it as JSON')
     .action(async (options: { json?: true }) => ended(await (await import('./openapi.ts')).openapi(options, io)))
 
+  pointToHelp(program, program.name())
   return program
+}
+
+/** After an error of usage, to the help of the very command. */
+function pointToHelp(command: Command, path: string): void {
+  command.showHelpAfterError(`(${path} --help shows what there is)`)
+  for (const one of command.commands) pointToHelp(one, `${path} ${one.name()}`)
 }
 
 const gathered = (value: string, before: string[]) => [...before, value]

@@ -1,5 +1,5 @@
 import { type Checkpoints, type PruneOutcome, pruneAudit } from '../audit/prune.ts'
-import { readMasterKeys, readPruneUrl } from '../config.ts'
+import { readPruneConfig } from '../config.ts'
 import { Failure } from '../failure.ts'
 import { signedCheckpoints } from '../store/audit-covered.ts'
 import { checkConnection, type OpenDatabase, openDatabase, sqlState } from '../store/database.ts'
@@ -7,6 +7,7 @@ import { findDeploymentKey, type MasterKeys } from '../store/deployment-key.ts'
 import { pruneStore } from '../store/prune.ts'
 import { instantOf } from './instant.ts'
 import { EXIT, type Io } from './io.ts'
+import { generatedMasterKey } from './master-key.ts'
 import { withProgress } from './progress.ts'
 
 export interface PruneCommand {
@@ -21,8 +22,8 @@ const QUERY_MS = 10 * 60_000
 /** Drops what is old enough; see the command's help. */
 export async function prune(options: PruneCommand, io: Io, given?: Checkpoints): Promise<number> {
   const before = readBefore(options.before)
-  const masterKeys = given === undefined ? readMasterKeys(io.env) : undefined
-  const database = openDatabase({ url: readPruneUrl(io.env), name: 'verdict prune', size: 2, queryTimeout: QUERY_MS })
+  const { url, masterKeys } = await readPruneConfig(io.env, generatedMasterKey)
+  const database = openDatabase({ url, name: 'verdict prune', size: 2, queryTimeout: QUERY_MS })
   try {
     await checkConnection(database.db)
     const checkpoints = given ?? (await signedCheckpoints(database.db, await keyFor(database, masterKeys)))
@@ -48,8 +49,7 @@ export async function prune(options: PruneCommand, io: Io, given?: Checkpoints):
   }
 }
 
-async function keyFor({ db }: OpenDatabase, keys: MasterKeys | undefined): Promise<Buffer> {
-  if (keys === undefined) return Buffer.alloc(0)
+async function keyFor({ db }: OpenDatabase, keys: MasterKeys): Promise<Buffer> {
   // Before a start has made that key, what is sealed is sealed under the master key itself.
   return (await findDeploymentKey(db, keys)) ?? keys.previous ?? keys.current
 }

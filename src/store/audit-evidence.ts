@@ -41,6 +41,7 @@ function evidenceIn(trx: Transaction<Database>): Evidence {
       return rows
     },
     tenants: () => allTenants(trx),
+    hasTenant: (tenant) => hasTenant(trx, tenant),
     writers: () => allWriters(trx),
     runs: (writer, level) => runs(trx, writer, level),
     checkpoints: (writer) => checkpoints(trx, writer),
@@ -101,6 +102,13 @@ async function allTenants(trx: Transaction<Database>): Promise<string[]> {
       from found where found.tenant is not null
     ) select tenant from found where tenant is not null`.execute(trx)
   return rows.map(({ tenant }) => tenant)
+}
+
+async function hasTenant(trx: Transaction<Database>, tenant: string): Promise<boolean> {
+  const { rows } = await sql<{ found: boolean }>`
+    select exists (select from tenants where id = ${tenant})
+      or exists (select from audit where tenant_id = ${tenant}) as found`.execute(trx)
+  return rows[0]?.found === true
 }
 
 async function* runs(trx: Transaction<Database>, writer: string, level: number): AsyncGenerator<StoredRun> {

@@ -34,8 +34,8 @@ afterAll(async () => {
 
 const secrets = { VERDICT_MASTER_KEY: Buffer.from('0123456789abcdef0123456789abcdef').toString('base64') }
 
-async function decideAndStop(): Promise<void> {
-  const service = await startService({ database, env: { ...secrets, VERDICT_DATA_DIR: dataDir } })
+async function decideAndStop(of = database, dir = dataDir): Promise<void> {
+  const service = await startService({ database: of, env: { ...secrets, VERDICT_DATA_DIR: dir } })
   const body = { subject: { type: 'user', id: 'a' }, action: { name: 'x:y' }, resource: { type: 'x', id: '1' } }
   await Promise.all(Array.from({ length: DECISIONS }, () => service.ask('POST /v1/authorize', { body })))
   await service.close()
@@ -179,6 +179,28 @@ describe('verdict audit verify', () => {
     expect(maybe.stdout).toContain('the others may be its own')
   })
 
+  test('takes no tenant that nobody knows for a sound one', async () => {
+    const typo = await verify('--tenant', 'defualt')
+    expect(typo).toMatchObject({ status: 1, stdout: '' })
+    expect(typo.stderr).toContain('there is no such tenant: defualt')
+    expect((await verify('--tenant', 'defualt', '--from', '2026-01-01T00:00:00Z')).status).toBe(1)
+    // It is known without a record of that time, and without a row of its own.
+    expect((await verify('--tenant', 'default', '--from', '2999-01-01T00:00:00Z')).status).toBe(0)
+    const forgotten = await attacked([`delete from tenants where id = 'default'`], () => verify('--tenant', 'default'))
+    expect(forgotten.stdout).toMatch(/^integrity {5}ok {6}\d+ records/)
+    // What is kept elsewhere tells more of a database that has nothing.
+    const gone = [...ALL, 'delete from tenants']
+    const wiped = await attacked(gone, () =>
+      verify('--tenant', 'default', '--checkpoint', copiesFile(dataDir), '--key', key),
+    )
+    expect(wiped.status).toBe(4)
+  })
+
+  test('counts a log once that several tenants have records in', async () => {
+    const { logs } = JSON.parse((await verify('--json', '--from', '2020-01-01T00:00:00Z')).stdout)
+    expect(logs).toHaveLength(2)
+  })
+
   test.each([
     ['no key', ['--key', 'verdict.audit/x+00000000+AAAA'], /is neither a public key/],
     ['no file', ['--checkpoint', '/nowhere/at/all'], /could not read/],
@@ -196,6 +218,52 @@ describe('verdict audit verify', () => {
     const { status, stderr } = await verdict(['audit', 'verify'], { env: { VERDICT_DATA_DIR: dataDir } })
     expect(status).toBe(1)
     expect(stderr).toContain('no embedded database in')
+  })
+})
+
+describe('after verdict audit rotate-key', () => {
+  let rotated: FreshDatabase
+  let dir: string
+  let keys: string[]
+  /** After what the old key has sealed, before what the new one did. */
+  let between: string
+
+  beforeAll(async () => {
+    rotated = await freshDatabase()
+    dir = await mkdtemp(join(tmpdir(), 'verdict-rotated-'))
+    const env = { ...secrets, DATABASE_URL: rotated.url }
+    await decideAndStop(rotated, dir)
+    between = new Date().toISOString()
+    expect((await verdict(['audit', 'rotate-key'], { env })).status).toBe(0)
+    await decideAndStop(rotated, dir)
+    keys = (await verdict(['audit', 'key'], { env })).stdout.trim().split('\n')
+  }, 60_000)
+
+  afterAll(async () => {
+    await rotated.close()
+    await rm(dir, { recursive: true, force: true })
+  })
+
+  const by = async (key: string | undefined, ...argv: string[]) => {
+    const env = { DATABASE_URL: rotated.url }
+    return verdict(['audit', 'verify', '--key', key ?? '', ...argv], { env })
+  }
+
+  test('the first key proves all that it and the later ones have sealed', async () => {
+    expect(keys).toHaveLength(2)
+    const whole = await by(keys[1], '--checkpoint', copiesFile(dir))
+    expect(whole.stdout).toMatch(/held against {2}\d+ checkpoints/)
+    expect(whole.status).toBe(0)
+  })
+
+  test('the new one alone proves what was sealed since, and that only', async () => {
+    expect((await by(keys[0])).status).toBe(3)
+    expect((await by(keys[0], '--tenant', 'default')).status).toBe(3)
+    const since = await by(keys[0], '--from', between)
+    expect(since.stdout).toMatch(/^integrity {5}ok {6}\d\d+ records in 1 log,/)
+    expect(since.status).toBe(0)
+    // Nor can a checkpoint of the old key be held against anything.
+    expect((await by(keys[0], '--from', between, '--checkpoint', copiesFile(dir))).status).toBe(3)
   })
 })
 

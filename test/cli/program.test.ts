@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
+import { EXIT } from '../../src/cli/io.ts'
 import { VARIABLES } from '../../src/config.ts'
 import { verdict } from './run.ts'
 
@@ -31,6 +32,20 @@ test.each([
   const { status, stdout, stderr } = await verdict(argv)
   expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
   expect(stderr).toMatch(message)
+})
+
+test.each([
+  [['serv'], 'verdict'],
+  [['serve', '--port', '1'], 'verdict serve'],
+  [['audit', 'verify', '--tenat', 'a'], 'verdict audit verify'],
+  [['audit', 'verfy'], 'verdict audit'],
+])('after a slip in %j, it points to the help of %s', async (argv, command) => {
+  expect((await verdict(argv)).stderr).toContain(`\n(${command} --help shows what there is)\n`)
+})
+
+test('help names every exit status', async () => {
+  const { stdout } = await verdict(['--help'])
+  for (const status of Object.values(EXIT)) expect(stdout).toMatch(new RegExp(`Exit status:[^]*\\b${status} `))
 })
 
 test('serve lists every variable of the configuration, with its default', async () => {

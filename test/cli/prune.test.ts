@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { sql } from 'kysely'
 import { v7 } from 'uuid'
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, onTestFinished, test } from 'vitest'
 import { encodeEvent } from '../../src/audit/event.ts'
 import type { Checkpoints, PruneStatement } from '../../src/audit/prune.ts'
 import { prune } from '../../src/cli/prune.ts'
@@ -76,7 +79,7 @@ function covering(covered: Record<string, number> = { [one]: 100, [two]: 100 }) 
 async function run(options: Parameters<typeof prune>[0], checkpoints = covering().checkpoints, url = pruneUrl) {
   let stdout = ''
   const io = {
-    env: { VERDICT_PRUNE_DATABASE_URL: url },
+    env: { VERDICT_PRUNE_DATABASE_URL: url, VERDICT_MASTER_KEY: randomBytes(32).toString('base64') },
     stdin: Readable.from([]),
     stdout: { write: (text: string) => (stdout += text) },
     stderr: { write: () => true },
@@ -150,10 +153,32 @@ test('stops at the first month of which a checkpoint does not cover every record
 })
 
 test('drops nothing where nothing is covered', async () => {
-  const env = { VERDICT_PRUNE_DATABASE_URL: pruneUrl }
-  const { status } = await verdict(['audit', 'prune', '--before', '2024-03'], { env })
+  const env = { VERDICT_PRUNE_DATABASE_URL: pruneUrl, VERDICT_MASTER_KEY: randomBytes(32).toString('base64') }
+  const { status, stdout } = await verdict(['audit', 'prune', '--before', '2024-03'], { env })
   expect(status).toBe(1)
+  expect(stdout).toContain('kept 2 records')
   expect(await left()).toHaveLength(7)
+})
+
+test('everything that it lacks is said at once', async () => {
+  const env = { VERDICT_DATA_DIR: '/nowhere/at/all', VERDICT_TYPO: '1' }
+  const { status, stderr } = await verdict(['audit', 'prune', '--before', '2024-03', '--dry-run'], { env })
+  expect(status).toBe(1)
+  for (const name of ['VERDICT_MASTER_KEY is required', 'VERDICT_PRUNE_DATABASE_URL is required', 'VERDICT_TYPO is no'])
+    expect(stderr).toContain(name)
+})
+
+test('finds the master key that was made for an embedded database, in its data directory', async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'verdict-prune-'))
+  onTestFinished(() => rm(dataDir, { recursive: true }))
+  const argv = ['audit', 'prune', '--before', '2024-03', '--dry-run']
+  const env = { VERDICT_PRUNE_DATABASE_URL: pruneUrl, VERDICT_DATA_DIR: dataDir }
+  expect((await verdict(argv, { env })).stderr).toContain('VERDICT_MASTER_KEY is required')
+  await writeFile(join(dataDir, 'master.key'), `${randomBytes(32).toString('base64')}\n`)
+  expect((await verdict(argv, { env })).stdout).toContain('audit_2024_01  kept 2 records')
+  // With a database of one's own, that key is not meant.
+  const own = { ...env, DATABASE_URL: database.url }
+  expect((await verdict(argv, { env: own })).stderr).toContain('VERDICT_MASTER_KEY is required')
 })
 
 test('deletes what no month took only when it is asked to', async () => {

@@ -108,7 +108,7 @@ describe('what cannot be run is an error, and never passes in silence:', () => {
       () => cases(EMPTY, denied('a'), '{name: b}'),
       /^ {2}.*a\.yaml:4:5: \/cases\/1: must have required/m,
     ],
-    ['a policy that is not there', () => cases('none.yaml', denied('a')), /^ {2}.*none\.yaml:1:1: ENOENT/m],
+    ['a policy that is not there', () => cases('none.yaml', denied('a')), /^ {2}.*none\.yaml: there is no such file$/m],
     ['no policy', () => `cases: [${denied('a')}]`, /^ {2}.*a\.yaml:1:1: names no policy/m],
     ['an empty file', () => '', /^ {2}.*a\.yaml:1:1: the file is empty/m],
     ['a policy that is none', (path) => cases(path, denied('a')), /a\.yaml:1:1: \/policy: no such member/],
@@ -135,7 +135,7 @@ describe('what cannot be run is an error, and never passes in silence:', () => {
   test.each([
     ['a folder without cases', ['.'], /nothing was tested: no file of cases in /],
     ['a filter that finds none', ['a.yaml', '--filter', 'zzz'], /nothing was tested: no case has "zzz" in its name/],
-    ['a path that is not there', ['none.yaml'], /could not read .*none\.yaml/],
+    ['a path that is not there', ['none.yaml'], /could not read .*none\.yaml: there is no such file\n$/],
     [
       'JUnit output that cannot be written',
       ['a.yaml', '--junit', '/dev/null/x.xml'],
@@ -192,6 +192,17 @@ test('a file in a folder that is named like cases and holds none is an error', a
   const { status, stdout } = await verdict(['test', folder])
   expect(status).toBe(1)
   expect(stdout).toContain('/case: no such member')
+})
+
+test('a file in which no case matches the filter is not ok, but said to have none', async () => {
+  const path = await file('a.yaml', cases(EMPTY, denied('a')))
+  const some = await verdict(['test', path, QUICKSTART_CASES, '--filter', 'archive'])
+  expect(some.status).toBe(0)
+  expect(some.stdout).toContain(`none  ${path}  no case matches\nok    ${QUICKSTART_CASES}`)
+  const none = await verdict(['test', path, '--filter', 'zzz'])
+  expect(none.status).toBe(1)
+  expect(none.stdout).toMatch(/^none {2}.*a\.yaml {2}no case matches\n/)
+  expect(none.stdout).not.toContain('ok ')
 })
 
 test('--filter runs the cases with the text in their name, in capitals or not', async () => {

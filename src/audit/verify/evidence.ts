@@ -87,6 +87,8 @@ export interface Evidence {
   prunes(): Promise<StoredPrune[]>
   /** Sorted. */
   tenants(): Promise<string[]>
+  /** Whether it is a tenant, or was one that the audit has records of. */
+  hasTenant(tenant: string): Promise<boolean>
   /** Sorted. */
   writers(): Promise<WriterState[]>
   /** A writer's hashes of one level, as they were stored, in order. */

@@ -78,15 +78,26 @@ async function verifyTenants(
     pruned: 0,
     outside: given.outside?.length ?? 0,
   }
-  return tenants.reduce(async (before, one) => {
+  const verified = await tenants.reduce(async (before, one) => {
     const sum = await before
     const onProgress = (done: number) => given.onProgress?.('records', sum.checked + done, 0)
     // What is kept elsewhere is about whole logs: it is looked at once.
     const outside = sum === all ? (given.outside ?? []) : []
     const report = await verifyTenant(evidence, { tenant: one, ...scope }, { keys, outside, onProgress })
     for (const finding of report.findings.shown) sum.findings.add(finding)
-    return { ...sum, checked: sum.checked + report.checked, logs: [...sum.logs, ...report.logs] }
+    return { ...sum, checked: sum.checked + report.checked, logs: withLogs(sum.logs, report.logs) }
   }, Promise.resolve(all))
+  // Where something is wrong, that it is gone may be part of it.
+  if (tenant !== undefined && verified.findings.shown.length === 0 && !(await evidence.hasTenant(tenant))) {
+    throw new Failure('not_found', `there is no such tenant: ${tenant}`)
+  }
+  return verified
+}
+
+/** Tenants share logs: each counts once. */
+function withLogs(known: Verified['logs'], more: Verified['logs']): Verified['logs'] {
+  const writers = new Set(known.map(({ writer }) => writer))
+  return [...known, ...more.filter(({ writer }) => !writers.has(writer))]
 }
 
 function statusOf(findings: Findings): number {

@@ -25,7 +25,7 @@ async function lookAt(path: string): Promise<'file' | 'folder'> {
   try {
     return (await stat(path)).isDirectory() ? 'folder' : 'file'
   } catch (cause) {
-    throw new Failure('invalid_request', `could not read ${path}: ${messageOf(cause)}`, { cause })
+    throw new Failure('invalid_request', `could not read ${path}: ${whyUnread(cause)}`, { cause })
   }
 }
 
@@ -47,6 +47,13 @@ async function isCaseFile(entry: Dirent, path: string): Promise<boolean> {
   if (!isNamed && !YAML.test(entry.name)) return false
   if (entry.isSymbolicLink() ? (await lookAt(path)) === 'folder' : !entry.isFile()) return false
   return isNamed || HAS_CASES.test(await readFile(path, 'utf8'))
+}
+
+/** Why a file could not be read. */
+export function whyUnread(error: unknown): string {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    ? 'there is no such file'
+    : messageOf(error)
 }
 
 export function messageOf(error: unknown): string {

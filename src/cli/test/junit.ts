@@ -41,7 +41,7 @@ function testcase(file: string, report: CaseReport): string {
 }
 
 function unreadable({ path, problems }: FileReport): string {
-  const line = problems[0]?.file === path ? problems[0].line : 1
+  const line = problems[0]?.file === path ? (problems[0].line ?? 1) : 1
   const open = `    <testcase${listed({ name: 'can be run', classname: path, file: path, line, time: seconds(0) })}>`
   return `${open}\n${complaint('error', 'malformed', problems.map(problemLine))}\n    </testcase>`
 }

@@ -6,7 +6,7 @@ import { under } from '../../policy/judgement.ts'
 import { LocatedDocument, readLocated } from '../../policy/located.ts'
 import type { Bundle } from '../../policy/model.ts'
 import { problemsOfText, readPolicy } from '../policy.ts'
-import { messageOf } from './find.ts'
+import { whyUnread } from './find.ts'
 import type { Reading } from './reading.ts'
 import type { FileProblem, PolicyCoverage } from './report.ts'
 
@@ -73,7 +73,7 @@ export class Policies {
     try {
       text = await this.#reading.text(file)
     } catch (error) {
-      return { problems: [{ file, pointer: '', detail: messageOf(error), line: 1, column: 1 }] }
+      return { problems: [{ file, pointer: '', detail: whyUnread(error) }] }
     }
     const document = readLocated(text)
     const read = document instanceof LocatedDocument ? await parsed(file, text, document) : document

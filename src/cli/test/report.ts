@@ -1,11 +1,14 @@
+import type { Problem } from '../../failure.ts'
 import type { Case, Outcome } from '../../policy/cases.ts'
 import type { CoverageReport } from '../../policy/coverage.ts'
-import type { LocatedProblem } from '../../policy/located.ts'
 import type { Why } from '../../policy/why.ts'
 
 /** A problem of a file of cases, or of the policy that it names. */
-export interface FileProblem extends LocatedProblem {
+export interface FileProblem extends Problem {
   readonly file: string
+  /** Where it is, unless the file could not be read at all. */
+  readonly line?: number
+  readonly column?: number
 }
 
 export interface CaseReport extends Outcome {

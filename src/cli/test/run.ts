@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { type Case, parseCases, runCase } from '../../policy/cases.ts'
 import { why } from '../../policy/why.ts'
-import { messageOf } from './find.ts'
+import { whyUnread } from './find.ts'
 import { Policies, type TestedPolicy } from './policies.ts'
 import { Reading } from './reading.ts'
 import { type CaseReport, type FileReport, hasPassed, type Report } from './report.ts'
@@ -46,7 +46,7 @@ async function readCases(path: string, reading: Reading, policies: Policies) {
   try {
     text = await reading.text(path)
   } catch (error) {
-    return { problems: [{ file: path, pointer: '', detail: messageOf(error), line: 1, column: 1 }] }
+    return { problems: [{ file: path, pointer: '', detail: whyUnread(error) }] }
   }
   const file = parseCases(text)
   if ('problems' in file) return { problems: file.problems.map((problem) => ({ file: path, ...problem })) }

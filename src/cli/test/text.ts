@@ -38,6 +38,7 @@ function fileLine(file: FileReport, paint: Paint): string {
   const { cases, failed, errors } = totalsOf([file])
   const path = printable(file.path)
   if (errors > 0) return `${paint('red', 'ERROR')} ${path}  was not run`
+  if (cases === 0) return `${paint('yellow', 'none')}  ${path}  ${paint('dim', 'no case matches')}`
   const count = cases === 1 ? '1 case' : `${cases} cases`
   return failed === 0
     ? `${paint('green', 'ok')}    ${path}  ${paint('dim', count)}`
@@ -45,7 +46,8 @@ function fileLine(file: FileReport, paint: Paint): string {
 }
 
 export function problemLine({ file, line, column, pointer, detail }: FileProblem): string {
-  return `${file}:${line}:${column}: ${pointer === '' ? '' : `${pointer}: `}${detail}`
+  const where = line === undefined ? file : `${file}:${line}:${column}`
+  return `${where}: ${pointer === '' ? '' : `${pointer}: `}${detail}`
 }
 
 function failure(path: string, report: CaseReport, paint: Paint): string[] {
@@ -124,7 +126,7 @@ function shown(value: unknown): string[] {
 function summary({ files, ms }: Report, paint: Paint): string {
   const { cases, passed, failed, errors } = totalsOf(files)
   const parts = [
-    paint(failed + errors === 0 ? 'green' : 'bold', `${passed} of ${counted(cases, 'case')} passed`),
+    paint(cases > 0 && failed + errors === 0 ? 'green' : 'bold', `${passed} of ${counted(cases, 'case')} passed`),
     ...(failed > 0 ? [paint('red', `${failed} failed`)] : []),
     ...(errors > 0 ? [paint('red', `${counted(errors, 'file')} not run`)] : []),
   ]
