@@ -154,6 +154,19 @@ describe('a try is repeated', () => {
     expect(fake.asked).toHaveLength(1)
   })
 
+  test('and lets go of the connection of the refusal, whose body nobody reads', async () => {
+    const open = new Set<unknown>()
+    const { client } = await against((response, _asked, times) => {
+      const { socket } = response
+      if (!open.has(socket)) socket?.once('close', () => open.delete(socket))
+      open.add(socket)
+      if (times % 2 === 0) return json(response, ALLOW)
+      json(response, 'y'.repeat(20_000), { status: 503, type: 'text/html', headers: { 'retry-after': '0' } })
+    })
+    for (let asked = 0; asked < 20; asked++) expect(await client.can(QUESTION)).toBe(true)
+    await expect.poll(() => open.size).toBeLessThan(5)
+  })
+
   test('for what is read, after a reset', async () => {
     const { client, fake } = await against((response, _, times) =>
       times === 1 ? response.socket?.resetAndDestroy() : json(response, { name: 'r' }),

@@ -253,6 +253,28 @@ test('what the application answers in place of Fastify is left alone while hooks
   })
 })
 
+test('what the application renders in place of Express is left alone: it does so later, and nothing else is sent', async () => {
+  const { client } = answering(DENY)
+  const guard = createGuard<express.Request, express.Response>({
+    client,
+    subject: () => alice,
+    onDenied: (_denial, _request, response) => response.status(404).render('guards.test.ts'),
+  })
+  const app = express()
+  app.engine('ts', (_path, _options, done) => done(null, 'no such thing'))
+  app.set('views', import.meta.dirname)
+  app.get(
+    '/',
+    guard.requirePermission('document:read', document),
+    (_request, response) => void response.send('handled'),
+  )
+  const server = app.listen(0, '127.0.0.1')
+  closing.push(() => server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  expect(await told(`http://127.0.0.1:${port}/`)).toMatchObject({ status: 404, text: 'no such thing' })
+})
+
 test('the guard of Express stands before a plain server of Node as well', async () => {
   const { client } = answering(DENY)
   const { requirePermission } = createGuard({ client, subject: () => alice })
