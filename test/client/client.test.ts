@@ -98,6 +98,19 @@ describe('an error', () => {
     },
   )
 
+  test.each([Number.NaN, -1, 0, Number.POSITIVE_INFINITY, 2 ** 31])(
+    'says that a time-out of %d is none, of the client and of a call',
+    async (timeoutMs) => {
+      await expect(against(() => {}, { timeoutMs })).rejects.toMatchObject({ code: 'bad_request' })
+      const { client, fake } = await against((response) => json(response, ALLOW))
+      expect(await codeOf(client.authorize(QUESTION, { timeoutMs }))).toBe('bad_request')
+      expect(await codeOf(client.rules.get('x', { timeoutMs }))).toBe('bad_request')
+      expect(await codeOf(client.audit.exportBytes({}, { timeoutMs }).next())).toBe('bad_request')
+      expect(await client.can(QUESTION, { timeoutMs })).toBe(false)
+      expect(fake.asked).toEqual([])
+    },
+  )
+
   test('a listener that fails changes no answer', async () => {
     const { client } = await against((response) => json(response, '{}'))
     const onError = () => {
