@@ -43,7 +43,7 @@ export function createClient(options: ClientOptions): Client {
     timeoutMs: checkedTimeout(timeoutMs),
     fetch: fetchOf(options),
   })
-  const transport = open.as(tokensOf(options, (credential) => authenticated(open, credential)))
+  const transport = open.as(tokensOf(options, timeoutMs, (credential) => authenticated(open, credential)))
   const revision = new OwnRevision()
   const decisions = new Decisions(transport, revision, onError)
   const rest = new Rest(transport, revision)

@@ -624,6 +624,20 @@ describe('with a credential', () => {
     expect(await codeOf(client.authorize(QUESTION))).toBe('timeout')
   })
 
+  test.each<[string, (give: () => Promise<string>) => Authentication]>([
+    ['credentials', (give) => ({ credentials: async () => ({ method: 'api_key', api_key: await give() }) })],
+    ['a token', (give) => ({ token: give })],
+  ])('%s that never come deny within the time-out, and are asked for anew after it', async (_, as) => {
+    const { behave, revoke } = issuing()
+    let times = 0
+    const give = () => (++times === 1 ? new Promise<string>(() => {}) : Promise.resolve('t1'))
+    const { client } = await against(behave, { as: as(give), timeoutMs: 200 })
+    if ('token' in as(give)) revoke()
+    expect(await codeOf(client.authorize(QUESTION))).toBe('timeout')
+    await expect.poll(() => client.can(QUESTION)).toBe(true)
+    expect(times).toBe(2)
+  })
+
   test('tokens that somebody else keeps are asked for again when one is refused', async () => {
     const { behave, revoke } = issuing()
     revoke()
