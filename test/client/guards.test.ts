@@ -132,8 +132,10 @@ describe.each([
   })
 
   test('answers nobody with a 401, and asks nothing', async () => {
-    const { told, asked } = await through({ answer: ALLOW, subject: () => undefined })
-    expect([told.status, asked]).toEqual([401, []])
+    for (const nobody of [undefined, null, false] as undefined[]) {
+      const { told, asked } = await through({ answer: ALLOW, subject: () => nobody })
+      expect([told.status, asked]).toEqual([401, []])
+    }
   })
 
   test('denies what is allowed on a condition that the handler did not declare', async () => {
