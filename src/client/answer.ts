@@ -36,7 +36,11 @@ async function refusalOf(response: Response, deadline: Deadline): Promise<Verdic
 }
 
 async function problemIn(response: Response, deadline: Deadline): Promise<ProblemDetails | undefined> {
-  if (mediaTypeOf(response) !== 'application/problem+json') return undefined
+  if (mediaTypeOf(response) !== 'application/problem+json') {
+    // Nobody reads it, and the next try may be answered: unread, it would hold its connection.
+    response.body?.cancel().catch(() => {})
+    return undefined
+  }
   const text = await textOf(response, PROBLEM_BYTES, deadline).catch(() => undefined)
   const problem = text === undefined ? undefined : objectIn(text)
   return problem !== undefined && isProblem(problem) ? problem : undefined

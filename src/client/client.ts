@@ -3,6 +3,7 @@ import { type Administration, administration } from './administration.ts'
 import { type AuditReading, auditReading } from './audit.ts'
 import type { Answer } from './contract.ts'
 import { type Authentication, type Session, tokensOf } from './credentials.ts'
+import { checkedTimeout } from './deadline.ts'
 import { Decisions, JSON_HEADERS, jsonText } from './decisions.ts'
 import { VerdictError } from './error.ts'
 import { Rest } from './resources.ts'
@@ -37,8 +38,12 @@ const DEFAULT_TIMEOUT_MS = 5_000
 /** Talks to one Verdict, as one caller. A VerdictError: an option that cannot be used. */
 export function createClient(options: ClientOptions): Client {
   const { timeoutMs = DEFAULT_TIMEOUT_MS, onError } = options
-  const open = new Transport({ url: baseOf(options.url), timeoutMs: checked(timeoutMs), fetch: fetchOf(options) })
-  const transport = open.as(tokensOf(options, (credential) => authenticated(open, credential)))
+  const open = new Transport({
+    url: baseOf(options.url),
+    timeoutMs: checkedTimeout(timeoutMs),
+    fetch: fetchOf(options),
+  })
+  const transport = open.as(tokensOf(options, timeoutMs, (credential) => authenticated(open, credential)))
   const revision = new OwnRevision()
   const decisions = new Decisions(transport, revision, onError)
   const rest = new Rest(transport, revision)
@@ -88,12 +93,4 @@ function baseOf(given: string): string {
     throw new VerdictError('bad_request', 'the url has the form https://host, without credentials, query and fragment')
   }
   return url.href.replace(/\/+$/, '')
-}
-
-/** A timer takes no more, and would end at once. */
-const LONGEST_MS = 2 ** 31 - 1
-
-function checked(timeoutMs: number): number {
-  if (timeoutMs > 0 && timeoutMs <= LONGEST_MS) return timeoutMs
-  throw new VerdictError('bad_request', `timeoutMs is more than 0, and at most ${LONGEST_MS}`)
 }

@@ -1,4 +1,5 @@
 import type { Credential } from '../contract/authenticate.ts'
+import { Deadline } from './deadline.ts'
 import { VerdictError } from './error.ts'
 
 /**
@@ -30,15 +31,18 @@ export interface Tokens {
 
 type Authenticate = (credential: Credential) => Promise<Session>
 
-export function tokensOf(given: Authentication, authenticate: Authenticate): Tokens {
+/** `timeoutMs`: how long the application may take to give a token or a credential. */
+export function tokensOf(given: Authentication, timeoutMs: number, authenticate: Authenticate): Tokens {
   if ('apiKey' in given) return { current: async () => printable(given.apiKey), refused: async () => undefined }
-  if ('token' in given) return givenTokens(given.token)
-  return new Sessions(given.credentials, authenticate, given.onSession)
+  if ('token' in given) return givenTokens(given.token, timeoutMs)
+  return new Sessions(given.credentials, timeoutMs, authenticate, given.onSession)
 }
 
-function givenTokens(token: string | ((refused?: string) => string | Promise<string>)): Tokens {
+function givenTokens(token: string | ((refused?: string) => string | Promise<string>), timeoutMs: number): Tokens {
   if (typeof token === 'string') return { current: async () => printable(token), refused: async () => undefined }
-  const asked = new Single(async (refused: string | undefined) => printable(await token(refused)))
+  const asked = new Single(async (refused: string | undefined) =>
+    printable(await within(timeoutMs, async () => token(refused))),
+  )
   return { current: () => asked.run(undefined), refused: async (refused) => other(refused, await asked.run(refused)) }
 }
 
@@ -49,6 +53,7 @@ const MARGIN_MS = 10_000
 
 class Sessions implements Tokens {
   readonly #credentials: Credential | (() => Credential | Promise<Credential>)
+  readonly #timeoutMs: number
   readonly #authenticate: Authenticate
   readonly #onSession: ((session: Session) => void) | undefined
   readonly #renewal = new Single(() => this.#renew())
@@ -57,10 +62,12 @@ class Sessions implements Tokens {
 
   constructor(
     credentials: Credential | (() => Credential | Promise<Credential>),
+    timeoutMs: number,
     authenticate: Authenticate,
     onSession: ((session: Session) => void) | undefined,
   ) {
     this.#credentials = credentials
+    this.#timeoutMs = timeoutMs
     this.#authenticate = authenticate
     this.#onSession = onSession
   }
@@ -101,7 +108,18 @@ class Sessions implements Tokens {
   }
 
   async #given(): Promise<Credential> {
-    return typeof this.#credentials === 'function' ? this.#credentials() : this.#credentials
+    const given = this.#credentials
+    return typeof given === 'function' ? within(this.#timeoutMs, async () => given()) : given
+  }
+}
+
+/** What never settles would be waited for by every later call, too. */
+async function within<T>(timeoutMs: number, work: () => Promise<T>): Promise<T> {
+  const deadline = new Deadline(timeoutMs, undefined)
+  try {
+    return await deadline.race(work())
+  } finally {
+    deadline.close()
   }
 }
 

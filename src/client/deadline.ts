@@ -1,5 +1,13 @@
 import { VerdictError } from './error.ts'
 
+/** A timer takes no more, and would end at once. */
+const LONGEST_MS = 2 ** 31 - 1
+
+export function checkedTimeout(timeoutMs: number): number {
+  if (timeoutMs > 0 && timeoutMs <= LONGEST_MS) return timeoutMs
+  throw new VerdictError('bad_request', `timeoutMs is more than 0, and at most ${LONGEST_MS}`)
+}
+
 /** The one end of a call with all of its tries, waits and reading: its time-out, or the caller's signal. */
 export class Deadline {
   readonly #controller = new AbortController()

@@ -68,8 +68,8 @@ export function createGuard<Request extends object, Response extends ExpressResp
     const { decision, denial } = await judge(request, action, resource, { ...given, ...asking })
     Object.assign(request, { decision })
     if (denial === undefined) return true
-    await onDenied?.(denial, request, response)
-    if (!response.headersSent) send(denial, response)
+    const isAnswered = onDenied !== undefined && (await answers(response, () => onDenied(denial, request, response)))
+    if (!isAnswered && !response.headersSent) send(denial, response)
     return false
   }
   const guard =
@@ -89,6 +89,33 @@ export function createGuard<Request extends object, Response extends ExpressResp
       return guard(action, resource, asking)
     },
   }
+}
+
+/** What answers later: Express renders and opens files before it sends a header. */
+const LATER = ['render', 'sendFile', 'download'] as const
+
+/** Whether it begins an answer that `headersSent` does not tell of yet. */
+async function answers(response: object, work: () => unknown): Promise<boolean> {
+  const target: Record<string, unknown> = response as Record<string, unknown>
+  let isBegun = false
+  const own = LATER.filter((name) => typeof target[name] === 'function').map((name) => {
+    const before = target[name] as (...given: unknown[]) => unknown
+    const isOwn = Object.hasOwn(target, name)
+    target[name] = (...given: unknown[]) => {
+      isBegun = true
+      return before.apply(response, given)
+    }
+    return () => {
+      if (isOwn) target[name] = before
+      else delete target[name]
+    }
+  })
+  try {
+    await work()
+  } finally {
+    for (const restore of own) restore()
+  }
+  return isBegun
 }
 
 function send(denial: Denial, response: ExpressResponse): void {

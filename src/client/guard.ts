@@ -49,7 +49,8 @@ export async function judge<Request extends object>(
   { client, subject, context, obligations, onError }: GuardOptions<Request>,
 ): Promise<Judged> {
   const who = await subject?.(request)
-  if (who === undefined) return { decision: undefined, denial: NOBODY }
+  // `user && {…}` gives null or false where there is none.
+  if (!who) return { decision: undefined, denial: NOBODY }
   const what = await resource(request)
   const around = await context?.(request)
   const question = { subject: who, action: { name: action }, resource: what, ...(around && { context: around }) }

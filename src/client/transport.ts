@@ -1,6 +1,6 @@
 import { checkStatus, chunksOf, jsonOf } from './answer.ts'
 import type { Tokens } from './credentials.ts'
-import { Deadline } from './deadline.ts'
+import { checkedTimeout, Deadline } from './deadline.ts'
 import { VerdictError } from './error.ts'
 
 export type Fetch = typeof globalThis.fetch
@@ -97,7 +97,7 @@ export class Transport {
   }
 
   #deadline({ timeoutMs = this.#options.timeoutMs, signal }: Call): Deadline {
-    return new Deadline(timeoutMs, signal)
+    return new Deadline(checkedTimeout(timeoutMs), signal)
   }
 
   async #tried<T>(call: Call, deadline: Deadline, read: (response: Response) => Promise<T>): Promise<T> {

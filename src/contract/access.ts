@@ -1,6 +1,5 @@
 import Type, { type Static } from 'typebox'
 import { AccessRequest, Obligation, Reason } from '../policy/model.ts'
-import { QuotaUse } from '../policy/quota-use.ts'
 import { batchMembers, ItemError, min_revision, Semantic } from './batch.ts'
 import { BODY_LIMIT, DecisionHeaders, problems, type RouteConfig, TenantId, warnings } from './common.ts'
 
@@ -24,7 +23,7 @@ export const ACCESS_ENDPOINTS = {
 
 const reasons = Type.Optional(
   Type.Boolean({
-    description: 'Whether answers say why, in their context: `reason`, `rules`, `quotas` and `warnings`.',
+    description: 'Whether answers say why, in their context: `reason`, `rules` and `warnings`.',
   }),
 )
 
@@ -59,7 +58,6 @@ export const Evaluation = Type.Object(
           obligations: Type.Optional(Type.Array(Obligation)),
           reason: Type.Optional(Type.Union([Reason, Type.Literal('invalid_request')])),
           rules: Type.Optional(Type.Array(Type.String())),
-          quotas: Type.Optional(Type.Array(QuotaUse)),
           ...warnings,
           error: Type.Optional(ItemError),
         },

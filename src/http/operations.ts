@@ -1,7 +1,7 @@
 import type { Static } from 'typebox'
 import * as contract from '../contract/operations.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import type { App } from './server.ts'
+import { type App, HEAD } from './server.ts'
 
 export type Readiness = Static<typeof contract.Readiness>
 
@@ -12,9 +12,10 @@ export interface OperationsParts {
 
 /** Health, metrics and the description: open to everybody, so codes and counts only. */
 export function operationsRoutes(app: App, { metrics, readiness }: OperationsParts): void {
-  app.route({ ...contract.livez, handler: async () => ({ status: 'ok' }) })
+  app.route({ ...contract.livez, ...HEAD, handler: async () => ({ status: 'ok' }) })
   app.route({
     ...contract.readyz,
+    ...HEAD,
     handler: async (_request, reply) => {
       const state = readiness()
       return reply.code(state.status === 'unavailable' ? 503 : 200).send(state)
@@ -27,5 +28,5 @@ export function operationsRoutes(app: App, { metrics, readiness }: OperationsPar
       return reply.type(metrics.contentType).serializer(String).send(text)
     },
   })
-  app.route({ ...contract.openapi, handler: async () => app.swagger() })
+  app.route({ ...contract.openapi, ...HEAD, handler: async () => app.swagger() })
 }

@@ -127,6 +127,9 @@ export async function createServer(options: ServerOptions): Promise<App> {
   return app
 }
 
+/** Of a route that is open to everybody: what asks for its head only is answered as a GET without its body. */
+export const HEAD = { exposeHeadRoute: true } as const
+
 function isWithin(root: string, path: string): boolean {
   return path === root || path.startsWith(`${root}/`)
 }

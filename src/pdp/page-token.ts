@@ -68,13 +68,16 @@ function parsed(token: string): unknown {
 }
 
 function hashOf(tenant: string, query: SearchQuery, { properties }: PageParameters): string {
-  const text = JSON.stringify(inOrder([tenant, query, properties ?? null]))
+  const text = JSON.stringify([tenant, inOrder(query), inOrder(properties ?? null)])
   return createHash('sha256').update(text).digest('base64url').slice(0, 22)
 }
 
-/** The same value with the members of its objects in one order: that in which they were sent says nothing. */
+/**
+ * The same value with the members of its objects in one order: that in which they were sent says nothing. An object is the
+ * list of its members, and a list begins with a mark, so that neither is taken for the other.
+ */
 function inOrder(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(inOrder)
+  if (Array.isArray(value)) return ['[', ...value.map(inOrder)]
   if (typeof value !== 'object' || value === null) return value
   const members = Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1))
   return members.map(([name, member]) => [name, inOrder(member)])

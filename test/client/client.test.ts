@@ -98,6 +98,19 @@ describe('an error', () => {
     },
   )
 
+  test.each([Number.NaN, -1, 0, Number.POSITIVE_INFINITY, 2 ** 31])(
+    'says that a time-out of %d is none, of the client and of a call',
+    async (timeoutMs) => {
+      await expect(against(() => {}, { timeoutMs })).rejects.toMatchObject({ code: 'bad_request' })
+      const { client, fake } = await against((response) => json(response, ALLOW))
+      expect(await codeOf(client.authorize(QUESTION, { timeoutMs }))).toBe('bad_request')
+      expect(await codeOf(client.rules.get('x', { timeoutMs }))).toBe('bad_request')
+      expect(await codeOf(client.audit.exportBytes({}, { timeoutMs }).next())).toBe('bad_request')
+      expect(await client.can(QUESTION, { timeoutMs })).toBe(false)
+      expect(fake.asked).toEqual([])
+    },
+  )
+
   test('a listener that fails changes no answer', async () => {
     const { client } = await against((response) => json(response, '{}'))
     const onError = () => {
@@ -152,6 +165,19 @@ describe('a try is repeated', () => {
     const { client, fake } = await against(behave)
     expect(await client.can(QUESTION)).toBe(false)
     expect(fake.asked).toHaveLength(1)
+  })
+
+  test('and lets go of the connection of the refusal, whose body nobody reads', async () => {
+    const open = new Set<unknown>()
+    const { client } = await against((response, _asked, times) => {
+      const { socket } = response
+      if (!open.has(socket)) socket?.once('close', () => open.delete(socket))
+      open.add(socket)
+      if (times % 2 === 0) return json(response, ALLOW)
+      json(response, 'y'.repeat(20_000), { status: 503, type: 'text/html', headers: { 'retry-after': '0' } })
+    })
+    for (let asked = 0; asked < 20; asked++) expect(await client.can(QUESTION)).toBe(true)
+    await expect.poll(() => open.size).toBeLessThan(5)
   })
 
   test('for what is read, after a reset', async () => {
@@ -596,6 +622,20 @@ describe('with a credential', () => {
   test('a login that hangs denies within the time-out', async () => {
     const { client } = await against(() => {}, { as: { credentials }, timeoutMs: 200 })
     expect(await codeOf(client.authorize(QUESTION))).toBe('timeout')
+  })
+
+  test.each<[string, (give: () => Promise<string>) => Authentication]>([
+    ['credentials', (give) => ({ credentials: async () => ({ method: 'api_key', api_key: await give() }) })],
+    ['a token', (give) => ({ token: give })],
+  ])('%s that never come deny within the time-out, and are asked for anew after it', async (_, as) => {
+    const { behave, revoke } = issuing()
+    let times = 0
+    const give = () => (++times === 1 ? new Promise<string>(() => {}) : Promise.resolve('t1'))
+    const { client } = await against(behave, { as: as(give), timeoutMs: 200 })
+    if ('token' in as(give)) revoke()
+    expect(await codeOf(client.authorize(QUESTION))).toBe('timeout')
+    await expect.poll(() => client.can(QUESTION)).toBe(true)
+    expect(times).toBe(2)
   })
 
   test('tokens that somebody else keeps are asked for again when one is refused', async () => {

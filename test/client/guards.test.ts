@@ -132,8 +132,10 @@ describe.each([
   })
 
   test('answers nobody with a 401, and asks nothing', async () => {
-    const { told, asked } = await through({ answer: ALLOW, subject: () => undefined })
-    expect([told.status, asked]).toEqual([401, []])
+    for (const nobody of [undefined, null, false] as undefined[]) {
+      const { told, asked } = await through({ answer: ALLOW, subject: () => nobody })
+      expect([told.status, asked]).toEqual([401, []])
+    }
   })
 
   test('denies what is allowed on a condition that the handler did not declare', async () => {
@@ -251,6 +253,28 @@ test('what the application answers in place of Fastify is left alone while hooks
     type: expect.stringMatching('text/plain'),
     text: 'no such thing',
   })
+})
+
+test('what the application renders in place of Express is left alone: it does so later, and nothing else is sent', async () => {
+  const { client } = answering(DENY)
+  const guard = createGuard<express.Request, express.Response>({
+    client,
+    subject: () => alice,
+    onDenied: (_denial, _request, response) => response.status(404).render('guards.test.ts'),
+  })
+  const app = express()
+  app.engine('ts', (_path, _options, done) => done(null, 'no such thing'))
+  app.set('views', import.meta.dirname)
+  app.get(
+    '/',
+    guard.requirePermission('document:read', document),
+    (_request, response) => void response.send('handled'),
+  )
+  const server = app.listen(0, '127.0.0.1')
+  closing.push(() => server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  expect(await told(`http://127.0.0.1:${port}/`)).toMatchObject({ status: 404, text: 'no such thing' })
 })
 
 test('the guard of Express stands before a plain server of Node as well', async () => {

@@ -217,7 +217,7 @@ describe('the examples, against the packed server', () => {
       subjects: [{ any: true }],
       actions: ['role:*'],
       resources: [{ type: 'role' }],
-      condition: 'resource.id in subject.roles',
+      condition: 'resource.id in subject.roles && action.name == "role:" + resource.id',
     })
     await ask('PUT /v1/rules/readers-see-no-addresses', {
       effect: 'allow',

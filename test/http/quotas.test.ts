@@ -185,7 +185,8 @@ describe('a counter', () => {
     ])
     const options = { reasons: true }
     const access = await verdict.ask('POST /access/v1/evaluation', { body: { ...item, options } })
-    expect(access.body.context).toMatchObject({ reason: 'quota_exceeded', quotas: [{ remaining: 0 }] })
+    // How much is left differs between equal requests, and AuthZEN's answers to those are equal in every byte.
+    expect(access.body.context).toEqual({ reason: 'quota_exceeded', rules: ['default/everything'] })
   })
 
   test('is taken from by nobody who only explains or searches', async () => {

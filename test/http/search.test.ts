@@ -225,6 +225,14 @@ describe('pages', () => {
     expect(ids(again.body.results)).toEqual(['menu'])
   })
 
+  test('take no object for the list of its members', async () => {
+    const { body } = await search('resource', { ...asked, context: { x: { a: 1 } }, page: { limit: 1 } })
+    for (const x of [[['a', 1]], [['[', 'a', 1]], { '[': [['a', 1]] }]) {
+      const again = await search('resource', { ...asked, context: { x }, page: { token: body.page.next_token } })
+      expect([again.status, again.body.errors?.[0].pointer]).toEqual([400, '/page/token'])
+    }
+  })
+
   test.each(['x', '', 'W10', 'WyJhIiwxLCJiIl0', '%%%'])(
     'with the token "%s", which is none, are a 400',
     async (token) => {

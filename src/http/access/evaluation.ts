@@ -64,16 +64,15 @@ function evaluationOf({ decision, context }: DecisionAnswer | ItemInError, optio
   }
 }
 
+/** Without the quotas: what is left of them differs between requests that are equal, whose answers are to be. */
 function reasonsOf(
   context: (DecisionAnswer | ItemInError)['context'],
-): Pick<NonNullable<Evaluation['context']>, 'reason' | 'rules' | 'quotas' | 'warnings'> {
+): Pick<NonNullable<Evaluation['context']>, 'reason' | 'rules' | 'warnings'> {
   const { reason, rules } = context
   const warnings = 'warnings' in context ? context.warnings : undefined
-  const quotas = 'quotas' in context ? context.quotas : undefined
   return {
     reason,
     ...(rules !== undefined && { rules }),
-    ...(quotas !== undefined && { quotas }),
     ...(warnings !== undefined && { warnings }),
   }
 }

@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import * as contract from '../../contract/access.ts'
-import type { App } from '../server.ts'
+import { type App, HEAD } from '../server.ts'
 
 /** In seconds. What it says changes with a new version or another public URL. */
 const MAX_AGE = 3600
@@ -14,15 +14,17 @@ const MAX_AGE = 3600
  */
 export function metadataRoutes(app: App, publicUrl: string): void {
   const { metadata, tenantMetadata } = contract
-  app.route({ ...metadata, handler: async (_request, reply) => configuration(reply, publicUrl) })
+  app.route({ ...metadata, ...HEAD, handler: async (_request, reply) => configuration(reply, publicUrl) })
   app.route({
     ...tenantMetadata,
+    ...HEAD,
     handler: async ({ params }, reply) => configuration(reply, publicUrl, params.tenant),
   })
   const path = new URL(publicUrl).pathname
   if (path === '/') return
   const at = <T extends { readonly schema: object }>(route: T, url: string) => ({
     ...route,
+    ...HEAD,
     url,
     schema: { ...route.schema, hide: true },
   })

@@ -86,3 +86,13 @@ describe('where the public URL has a path', () => {
     })
   })
 })
+
+test.each(['/livez', '/readyz', '/openapi.json', '/.well-known/authzen-configuration'])(
+  'HEAD %s is answered as a GET without its body',
+  async (path) => {
+    const [head, get] = await Promise.all(['HEAD', 'GET'].map((method) => fetch(`${verdict.url}${path}`, { method })))
+    expect([head?.status, await head?.text()]).toEqual([200, ''])
+    expect(head?.headers.get('content-type')).toBe(get?.headers.get('content-type'))
+    expect((await verdict.ask('GET /openapi.json')).body.paths[path]).not.toHaveProperty('head')
+  },
+)
