@@ -119,8 +119,18 @@ function compiler(): Ajv2020 {
 /** A copy in which every schema says what applying it costs. */
 function counted(schema: Properties): Properties {
   const copy: Properties = JSON.parse(JSON.stringify(schema))
-  for (const place of schemaPlaces(copy).values()) Object.assign(place.schema, { [STEPS]: costOf(place.schema) })
+  for (const place of schemaPlaces(copy).values()) {
+    Object.assign(place.schema, { [STEPS]: costOf(place.schema), ...limitOf(place.schema) })
+  }
   return copy
+}
+
+/** Stands where `maxContains` does not. */
+const ANY_NUMBER = Number.MAX_SAFE_INTEGER
+
+/** Without a limit Ajv takes, of an empty list, what it has found of the list before. */
+function limitOf({ contains, minContains, maxContains }: Properties): Properties {
+  return contains === undefined || minContains === 0 || maxContains !== undefined ? {} : { maxContains: ANY_NUMBER }
 }
 
 // In steps of 50 ns: what is right takes 1 or 2, and what is wrong, with the error that Ajv makes of it, up to 40.
@@ -217,6 +227,8 @@ function problemOf({ keyword, instancePath, params, message }: ErrorObject): Pro
   if (missingProperty !== undefined) return { pointer, detail: 'is required' }
   if (member !== undefined) return { pointer, detail: 'is not declared' }
   if (keyword === 'enum') return { pointer, detail: `must be one of: ${clipped(JSON.stringify(allowedValues))}` }
+  if (keyword === 'contains' && params['maxContains'] === ANY_NUMBER)
+    return { pointer, detail: `must contain at least ${params['minContains']} valid item(s)` }
   if (keyword === 'uniqueItems') return { pointer, detail: 'must not hold an item twice' }
   if (keyword === 'anyOf' || keyword === 'oneOf') return { pointer, detail: `must match ${keyword} of its schema` }
   return { pointer, detail: clipped(message ?? 'is not valid') }
