@@ -15,14 +15,14 @@ export function addAuditReading(
 ): void {
   withQuestion(server(audit.command('tail')))
     .description('print the audit of a running Verdict as it is written, until Ctrl-C')
-    .option('--since <instant>', 'begin with what was written since: an instant, or how long ago (15m)')
+    .option('--since <instant>', 'begin with what was written since: an instant, a date, or how long ago (15m)')
     .option('--json', 'print each event as it was recorded, one JSON object a line')
     .addHelpText('after', tailHelp)
     .action(async (options: TailOptions) => ended(await (await import('./tail.ts')).tailAudit(options, io)))
 
   withQuestion(server(audit.command('export')))
     .description('print the audit of a running Verdict, all of it or what a filter asks for')
-    .option('--from <instant>', 'from then on: an instant, or how long ago (30d)')
+    .option('--from <instant>', 'from then on: an instant, a date, or how long ago (30d)')
     .option('--to <instant>', 'until before then')
     .addOption(new Option('--format <format>', 'ndjson (the default) or csv').choices(['ndjson', 'csv']))
     .option('--cursor <cursor>', 'go on where an earlier export stood')

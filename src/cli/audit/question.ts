@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { Option } from 'commander'
 import type { ServerOptions } from '../client.ts'
-import { instantOf } from '../instant.ts'
+import { beginning, instantOf } from '../instant.ts'
 
 /** What is asked of the audit on a command line: the members of `GET /v1/audit/export`. */
 export interface AuditQuestionOptions extends ServerOptions {
@@ -74,10 +74,10 @@ const MS: ReadonlyMap<string, number> = new Map([
   ['d', 86_400_000],
 ])
 
-/** An instant, or how long ago: `15m`. */
+/** An instant, a date, or how long ago: `15m`. */
 export function instant(option: string, text: string): string {
   const [, count, unit = ''] = AGO.exec(text) ?? []
   const length = MS.get(unit)
   if (length !== undefined) return new Date(Date.now() - Number(count) * length).toISOString()
-  return new Date(instantOf(option, text, ' or how long ago (15m, 2h, 1d)')).toISOString()
+  return new Date(instantOf(option, beginning(text), ', a date, or how long ago (15m, 2h, 1d)')).toISOString()
 }

@@ -7,7 +7,7 @@ import { readAuditConfig } from '../../config.ts'
 import { Failure } from '../../failure.ts'
 import { withEvidence } from '../../store/audit-evidence.ts'
 import { listAuditKeys } from '../../store/audit-keys.ts'
-import { instantOf } from '../instant.ts'
+import { beginning, instantOf } from '../instant.ts'
 import { EXIT, type Io } from '../io.ts'
 import { paintFor } from '../paint.ts'
 import { withDatabase } from './database.ts'
@@ -108,7 +108,7 @@ function statusOf(findings: Findings): number {
 }
 
 function instant(text: string | undefined, option: string): Date | undefined {
-  return text === undefined ? undefined : new Date(instantOf(option, text))
+  return text === undefined ? undefined : new Date(instantOf(option, beginning(text), ' or a date'))
 }
 
 const EVERY = 200
