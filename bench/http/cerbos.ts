@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Question } from '../audit/callers.ts'
 import type { Room } from '../audit/room.ts'
 import { ROOT } from '../results.ts'
+import { freePort, statusOf } from '../soak/program.ts'
 import { type Door, ended, peerDoor } from './doors.ts'
 
 /** Where `npm ci --prefix bench --ignore-scripts` puts it, where there is one for the platform. */
@@ -57,7 +57,7 @@ export async function cerbosDoor(room: Room, audit: 'off' | 'on'): Promise<Door>
   const child = spawn(BINARY, args, { stdio: ['ignore', 'ignore', 'inherit'] })
   room.add(() => ended(child))
   const url = `http://127.0.0.1:${http}`
-  for (let attempt = 0; !(await isUp(`${url}/_cerbos/health`)); attempt++) {
+  for (let attempt = 0; (await statusOf(`${url}/_cerbos/health`)) !== 200; attempt++) {
     if (attempt > 200 || child.exitCode !== null) throw new Error('Cerbos did not start')
     await pause(50)
   }
@@ -76,19 +76,4 @@ function question(): Question {
     body: `{"requestId":"${at}","principal":{"id":"user-${at % 1000}","roles":["user"]},"resources":[{"actions":["document:read"],"resource":{"kind":"document","id":"fresh/${at}","attr":{"owner":"user-${owner}"}}}]}`,
     isRight: (answer) => answer.includes(isAllowed ? '"EFFECT_ALLOW"' : '"EFFECT_DENY"'),
   }
-}
-
-async function isUp(url: string): Promise<boolean> {
-  return fetch(url).then(
-    (response) => response.ok,
-    () => false,
-  )
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
 }

@@ -1,3 +1,4 @@
+import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { Room } from '../audit/room.ts'
 import { Service } from '../audit/service.ts'
@@ -94,7 +95,7 @@ records every decision before it answers, and has its Postgres on the same core.
       },
     ]
   } finally {
-    pinTo('0-1')
+    pinTo(`0-${cpus().length - 1}`)
   }
 }
 

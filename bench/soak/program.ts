@@ -107,7 +107,7 @@ export function newKey(id: string): string {
   return `vdt_${id}${randomBytes(4).toString('hex')}_${randomBytes(32).toString('base64url')}`
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
