@@ -118,30 +118,23 @@ test('a watch survives that there is nothing to test, clears no screen that is n
 test('many writes at once are one change, and what nobody reads is none', async () => {
   const watched = path('watched')
   await writeFile(watched, '0')
-  const stop = new AbortController()
-  let runs = 0
+  // How many runs there were at each look.
+  const runs: number[] = []
+  let done = 0
   const work = async () => {
-    runs++
+    done++
     return new Map([[watched, await stampOf(watched)]])
   }
-  const over = rerun(work, async () => [watched], stop.signal)
-  await eventually(
-    async () => runs,
-    (count) => count === 1,
-  )
-  for (let write = 0; write < 20; write++) {
-    await writeFile(watched, `${write} `.repeat(write))
-    await pause(20)
+  // Instead of time, what happens in it: writes between any two looks, then none, then one that nobody reads.
+  const wait = async () => {
+    runs.push(done)
+    if (runs.length <= 20) await writeFile(watched, 'x'.repeat(1 + runs.length))
+    if (runs.length === 25) await writeFile(path('unwatched'), '1')
+    return runs.length < 30
   }
-  await eventually(
-    async () => runs,
-    (count) => count === 2,
-  )
-  await writeFile(path('unwatched'), '1')
-  await pause(600)
-  expect(runs).toBe(2)
-  stop.abort()
-  await over
+  await rerun(work, async () => [watched], new AbortController().signal, wait)
+  expect(runs.slice(0, 21)).toEqual(Array(21).fill(1))
+  expect(runs.slice(21)).toEqual(Array(9).fill(2))
 })
 
 test('a change during a run is seen by the next', async () => {

@@ -13,12 +13,14 @@ const SHARE = 20
 
 /**
  * Runs `work` at once, and again after each change of what it has looked at or of the files that there are, until the
- * signal. (Undefined: it came to nothing, and the files that there were before it are to change.) It looks instead of waiting for events: those get lost in mounts, in containers, and where a file is replaced.
+ * signal. (Undefined: it came to nothing, and the files that there were before it are to change.) It looks instead of waiting for events: those get lost in mounts, in containers, and where a file is replaced. `wait` passes the
+ * time between two looks, and says whether it did; else it is over.
  */
 export async function rerun(
   work: () => Promise<Stamps | undefined>,
   filesThereAre: () => Promise<readonly string[]>,
   signal: AbortSignal,
+  wait: (ms: number, signal: AbortSignal) => Promise<boolean> = waited,
 ): Promise<void> {
   while (!signal.aborted) {
     const there = await lookAgain(NONE, filesThereAre)
@@ -30,7 +32,7 @@ export async function rerun(
       const began = performance.now()
       now = await lookAgain(stamps, filesThereAre)
       if (now !== before && now === last) break
-      if (!(await waited(Math.max(QUIET_MS, SHARE * (performance.now() - began)), signal))) return
+      if (!(await wait(Math.max(QUIET_MS, SHARE * (performance.now() - began)), signal))) return
     }
   }
 }
