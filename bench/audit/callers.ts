@@ -9,6 +9,8 @@ export interface Load {
   readonly seconds: number
   /** Questions a second, evenly spread; as many as are answered where none is given. */
   readonly rate?: number
+  /** Where more questions wait than come in so long, the rate is beyond what is answered, and it ends early; 2 s. */
+  readonly lateSeconds?: number
   /** What is asked; single questions of \`/v1/authorize\` where none is given. */
   readonly question?: () => Question
 }
@@ -31,7 +33,6 @@ export interface Answered {
 }
 
 const TICK_MS = 2
-/** Where more questions wait than come in so long, the rate is beyond what is answered, and it ends early. */
 const LATE_SECONDS = 2
 const GOODBYE_MS = 10_000
 
@@ -55,6 +56,7 @@ export async function press(load: Load): Promise<Answered> {
 class Pressing {
   readonly #rate: number | undefined
   readonly #seconds: number
+  readonly #lateSeconds: number
   readonly #latencies: number[] = []
   /** When the questions were due that wait for a caller. */
   readonly #due: number[] = []
@@ -63,16 +65,17 @@ class Pressing {
   #fault: Error | undefined
   #isOver = false
 
-  constructor({ rate, seconds }: Load) {
+  constructor({ rate, seconds, lateSeconds = LATE_SECONDS }: Load) {
     this.#rate = rate
     this.#seconds = seconds
+    this.#lateSeconds = lateSeconds
   }
 
   async run(callers: readonly Caller[]): Promise<Answered> {
     this.#idle = [...callers]
     const began = performance.now()
     const until = began + this.#seconds * 1000
-    const most = this.#rate === undefined ? callers.length : this.#rate * LATE_SECONDS + callers.length
+    const most = this.#rate === undefined ? callers.length : this.#rate * this.#lateSeconds + callers.length
     if (this.#rate === undefined) this.#due.push(...callers.map(() => began))
     for (let now = began, asked = 0; now < until && this.#fault === undefined; now = performance.now()) {
       for (; this.#rate !== undefined && asked < ((now - began) / 1000) * this.#rate; asked++) this.#due.push(now)
