@@ -4,6 +4,7 @@ export const FAILURE_CODES = [
   'unauthenticated',
   'forbidden',
   'not_found',
+  'method_not_allowed',
   'conflict',
   'version_mismatch',
   'unprocessable',

@@ -10,6 +10,7 @@ import { allowOrigins } from './cors.ts'
 import { DOCS, documentationPages } from './docs.ts'
 import { answerHeaders } from './headers.ts'
 import { describeRoutes } from './openapi.ts'
+import { Paths } from './paths.ts'
 import { clientProblem, sendProblem } from './problem.ts'
 import { timeRequests } from './timing.ts'
 import { type TlsFiles, tlsServer } from './tls.ts'
@@ -107,14 +108,22 @@ export async function createServer(options: ServerOptions): Promise<App> {
       },
     },
   }).withTypeProvider<RequestTypes>()
-  // Answers are written by JSON.stringify; only the hot routes bring a serializer that is compiled from their schema.
+  // What a schema does not know is not dropped from an answer on the quiet.
   app.setSerializerCompiler(() => JSON.stringify)
   app.setErrorHandler(sendProblem)
   timeRequests(app, metrics)
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(new Failure('not_found', 'there is no such route'), request, reply),
-  )
+  const paths = new Paths()
+  app.setNotFoundHandler((request, reply) => {
+    const methods = paths.methodsAt(request.url)
+    if (methods.length === 0 || methods.includes(request.method)) {
+      return sendProblem(new Failure('not_found', 'there is no such route'), request, reply)
+    }
+    const allow = methods.join(', ')
+    reply.header('allow', allow)
+    return sendProblem(new Failure('method_not_allowed', `this route takes ${allow}`), request, reply)
+  })
   app.addHook('onRoute', (route) => {
+    paths.add(route.url, route.method)
     // Pages about the API, which a library brings.
     if (isWithin(DOCS, route.url)) route.config = { ...route.config, permission: 'anyone', unaudited: true }
     if (route.config?.permission === undefined) throw new Error(`${route.method} ${route.url} declares no permission`)

@@ -130,7 +130,7 @@ attacks('requests as bytes', [
   ['no host', '400', () => lines('GET /v1/authenticate/me HTTP/1.1', bearer(), 'Connection: close', '', '')],
   ['another version', '400', () => lines('GET /v1/authenticate/me HTTP/9.9', HOST, bearer(), '', '')],
   ['a method that is none', '400', () => lines('GIVE /v1/settings HTTP/1.1', HOST, bearer(), '', '')],
-  ['TRACE', '404', () => lines('TRACE /v1/authenticate/me HTTP/1.1', HOST, bearer(), 'Connection: close', '', '')],
+  ['TRACE', '405', () => lines('TRACE /v1/authenticate/me HTTP/1.1', HOST, bearer(), 'Connection: close', '', '')],
   ['CONNECT', 'closed', () => lines('CONNECT 10.0.0.1:80 HTTP/1.1', HOST, bearer(), '', '')],
   ['headers of more than 16 KiB', '431', () => with1(`X-A: ${'a'.repeat(20_000)}`)],
   ['three thousand headers', '431', () => with1(...Array.from({ length: 3000 }, (_, n) => `X-${n}: a`))],
@@ -167,8 +167,8 @@ attacks('paths', [
   ['with NUL behind', '404', () => path('/v1/settings%00')],
   ['with a backslash', '404', () => path('/v1\\settings')],
   ['as a whole URL of somebody else', '401', () => path('http://evil.test/v1/settings')],
-  ['as HEAD', '404', () => lines('HEAD /v1/settings HTTP/1.1', HOST, 'Connection: close', '', '')],
-  ['as OPTIONS', '404', () => lines('OPTIONS /v1/settings HTTP/1.1', HOST, 'Connection: close', '', '')],
+  ['as HEAD', '405', () => lines('HEAD /v1/settings HTTP/1.1', HOST, 'Connection: close', '', '')],
+  ['as OPTIONS', '405', () => lines('OPTIONS /v1/settings HTTP/1.1', HOST, 'Connection: close', '', '')],
   ['a route of Verdict’s under another', '404', () => path('/openapi.json/../v1/settings')],
 ])
 
@@ -202,7 +202,7 @@ attacks('headers', [
   ],
   [
     'another method',
-    '404',
+    '405',
     () => verdict.ask('POST /v1/settings', { body: {}, headers: { 'x-http-method-override': 'PUT' } }),
   ],
   [
@@ -246,7 +246,7 @@ attacks('headers', [
   ],
   [
     'a page of another origin',
-    '404',
+    '405',
     () =>
       verdict.ask('OPTIONS /v1/roles', {
         key: null,

@@ -111,7 +111,7 @@ describe('pages of other origins', () => {
     '*',
   ])('may not otherwise: %s', async (origin) => {
     const { status, headers } = await preflight(origin)
-    expect([status, headers['access-control-allow-origin']]).toEqual([404, undefined])
+    expect([status, headers['access-control-allow-origin']]).toEqual([405, undefined])
     expect((await raw('GET', '/livez', { origin })).headers['access-control-allow-origin']).toBeUndefined()
   })
 })
@@ -252,4 +252,15 @@ describe('TLS', () => {
     expect((await peer(service.url)).subject.CN).toBe('second')
     expect(readFileSync(key, 'utf8')).toBe('')
   })
+})
+
+test.each([
+  ['DELETE', '/v1/authorize', 405, 'POST'],
+  ['PATCH', '/v1/rules/any%2Fname?x=/v1/roles', 405, 'DELETE, GET, PUT'],
+  ['POST', '/livez', 405, 'GET, HEAD'],
+  ['POST', '/v1/rules/any/name', 404, undefined],
+  ['GET', '/nowhere', 404, undefined],
+])('%s %s is answered with %d, and says what is there', async (method, path, status, allow) => {
+  const answer = await raw(method, path, {})
+  expect({ status: answer.status, allow: answer.headers.allow }).toEqual({ status, allow })
 })

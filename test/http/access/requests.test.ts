@@ -136,7 +136,7 @@ describe.each(ENDPOINTS)('%s', (path) => {
   })
 
   test('is there for POST alone', async () => {
-    expect((await verdict.ask(`GET ${path}`)).status).toBe(404)
+    expect((await verdict.ask(`GET ${path}`)).status).toBe(405)
   })
 
   describe('gives X-Request-ID back, unchanged,', () => {
