@@ -1,3 +1,4 @@
+import { isObject } from '../policy/json.ts'
 import type { Properties } from '../policy/model.ts'
 import { type AuditEvent, SEARCHED } from './event.ts'
 import type { Redaction } from './redaction.ts'
@@ -27,7 +28,7 @@ function redactedQuestion(event: AuditEvent, redaction: Redaction): Request {
 function redactedSearch({ context, ...named }: Request, redaction: Redaction): Request {
   if (context === null) return redactedRequest({ ...named, context }, redaction)
   const { context: asked, ...told } = context
-  const request = redactedRequest({ ...named, context: isRecord(asked) ? asked : null }, redaction)
+  const request = redactedRequest({ ...named, context: isObject(asked) ? asked : null }, redaction)
   return { ...request, context: { ...told, ...(request.context !== null && { context: request.context }) } }
 }
 
@@ -82,11 +83,11 @@ function redactedContext(context: Properties, redaction: Redaction): Properties 
   return {
     ...context,
     // Whom a security context is about.
-    ...(isRecord(of) &&
+    ...(isObject(of) &&
       typeof of['id'] === 'string' && { of: { ...of, id: redaction.id(['subject', 'id'], of['id']) } }),
     ...(Array.isArray(capabilities) && { capabilities: capabilities.map((layer) => redactedLayer(layer, redaction)) }),
-    ...(isRecord(explained) && { explained: { ...explained, ...redactedRequest(requestIn(explained), redaction) } }),
-    ...(isRecord(query) && { query: redactedQuery(query, redaction) }),
+    ...(isObject(explained) && { explained: { ...explained, ...redactedRequest(requestIn(explained), redaction) } }),
+    ...(isObject(query) && { query: redactedQuery(query, redaction) }),
     ...(Array.isArray(changes) && { changes: changes.map((change) => redactedKey(change, redaction)) }),
   }
 }
@@ -95,7 +96,7 @@ function redactedContext(context: Properties, redaction: Redaction): Properties 
 function redactedLayer(layer: unknown, redaction: Redaction): unknown {
   if (!Array.isArray(layer)) return layer
   return layer.map((capability) =>
-    isRecord(capability) ? { ...capability, ...redactedResources(capability, redaction) } : capability,
+    isObject(capability) ? { ...capability, ...redactedResources(capability, redaction) } : capability,
   )
 }
 
@@ -109,12 +110,12 @@ export function redactedResources(
 ): { readonly resources?: unknown; readonly condition?: null } {
   const id = (value: unknown) => (typeof value === 'string' ? redaction.id(['resource', 'id'], value) : value)
   const redacted = (selector: unknown) => {
-    if (!isRecord(selector)) return selector
+    if (!isObject(selector)) return selector
     const { within } = selector
     return {
       ...selector,
       ...('id' in selector && { id: id(selector['id']) }),
-      ...(isRecord(within) && { within: { ...within, id: id(within['id']) } }),
+      ...(isObject(within) && { within: { ...within, id: id(within['id']) } }),
     }
   }
   return {
@@ -152,7 +153,7 @@ function redactedQuery(query: Properties, redaction: Redaction): Properties {
 }
 
 function redactedKey(change: unknown, redaction: Redaction): unknown {
-  if (!isRecord(change) || !isOfEntity(change['kind']) || !isRecord(change['key'])) return change
+  if (!isObject(change) || !isOfEntity(change['kind']) || !isObject(change['key'])) return change
   const { id } = change['key']
   return typeof id === 'string' ? { ...change, key: { ...change['key'], id: redaction.entityId(id) } } : change
 }
@@ -167,9 +168,5 @@ function text(value: unknown): string | null {
 }
 
 function properties(value: unknown): Properties | undefined {
-  return isRecord(value) ? value : undefined
-}
-
-function isRecord(value: unknown): value is Properties {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return isObject(value) ? value : undefined
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { SECTIONS, type Section } from '../administration/bundle.ts'
 import { Failure, type Problem } from '../failure.ts'
 import { parseBundleText } from '../http/bundle-reader.ts'
+import { isObject } from '../policy/json.ts'
 
 /** A bundle out of one file or of many, and where each of its things stands. */
 export interface BundleFiles {
@@ -162,8 +163,4 @@ function originOf(
   if (place !== '' && origin !== undefined) return `${origin.file} ${['', member, origin.place, ...rest].join('/')}`
   const file = others.get(member)?.file ?? (sources.length === 1 ? sources[0]?.file : undefined)
   return file === undefined ? pointer : `${file} ${pointer}`.trimEnd()
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

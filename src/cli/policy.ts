@@ -4,12 +4,10 @@ import { parseBundleText } from '../http/bundle-reader.ts'
 import type { Bundle } from '../policy/model.ts'
 import { parseBundle } from '../policy/parse.ts'
 
-/** A bundle to decide by; what a service would refuse to apply to an empty tenant is refused here too. */
+/** A bundle to decide by; what a service would refuse to apply to an empty tenant is refused here too, all at once. */
 export async function readPolicy(document: unknown): Promise<{ bundle: Bundle } | { problems: readonly Problem[] }> {
-  const parsed = parseBundle(document)
-  if ('problems' in parsed) return parsed
   const problems = await problemsAlone(readBundle(document))
-  return problems.length > 0 ? { problems } : parsed
+  return problems.length > 0 ? { problems } : parseBundle(document)
 }
 
 /** What keeps a service from reading the text: beyond what YAML forbids, all that JSON can't say. */

@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
+import type { ErrorObject } from 'ajv'
 import type { FastifyRequest } from 'fastify'
 import type { Administration } from '../administration.ts'
 import { BODY_LIMIT, pageOf } from '../contract/common.ts'
 import * as contract from '../contract/entities.ts'
 import { Failure } from '../failure.ts'
 import { Entity, type EntityRef } from '../policy/model.ts'
+import { problemsOf } from '../policy/validate.ts'
 import { readOf } from './guard.ts'
 import { lineFailure, readLines } from './ndjson.ts'
-import { located } from './problem.ts'
 import type { App } from './server.ts'
 import { named, sendAnswer, sendFound, writeOf } from './write.ts'
 
@@ -79,8 +80,7 @@ async function readEntities(request: FastifyRequest): Promise<{ line: number; en
   if (request.headers['idempotency-key'] !== undefined) request.fingerprint = digest.digest()
   return lines.map(({ number, value }) => {
     if (isEntity(value)) return { line: number, entity: value as Entity }
-    const problems = (isEntity.errors ?? []).map((error) => located(error as never, 'body'))
-    throw lineFailure(number, problems)
+    throw lineFailure(number, problemsOf((isEntity.errors ?? []) as ErrorObject[]))
   })
 }
 

@@ -20,6 +20,7 @@ import * as types from '../contract/types.ts'
 import * as capability from '../policy/capability.ts'
 import * as context from '../policy/context/model.ts'
 import * as explanation from '../policy/explanation.ts'
+import { isObject } from '../policy/json.ts'
 import * as model from '../policy/model.ts'
 import * as quota from '../policy/quota.ts'
 import * as quotaUse from '../policy/quota-use.ts'
@@ -64,7 +65,7 @@ export function withComponents(document: Json): Json {
   const used = new Map<string, unknown>()
   const refer = (node: unknown, isDefinition = false): unknown => {
     if (Array.isArray(node)) return node.map((item) => refer(item))
-    if (!isRecord(node)) return node
+    if (!isObject(node)) return node
     const text = JSON.stringify(node)
     const name = isDefinition ? undefined : names.get(text)
     if (name === undefined) return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, refer(value)]))
@@ -77,8 +78,8 @@ export function withComponents(document: Json): Json {
   }
   const problems = new Map<string, unknown>()
   const paths = withProblems(refer(document['paths']), problems)
-  const components = isRecord(document['components']) ? document['components'] : {}
-  const schemas = isRecord(components['schemas']) ? components['schemas'] : {}
+  const components = isObject(document['components']) ? document['components'] : {}
+  const schemas = isObject(components['schemas']) ? components['schemas'] : {}
   const named = [...used].sort(([one], [other]) => (one < other ? -1 : 1))
   const responses = Object.fromEntries(problems)
   return {
@@ -91,7 +92,7 @@ export function withComponents(document: Json): Json {
 /** The error answers are the same on every route: each stands once, under its status' name. */
 function withProblems(node: unknown, named: Map<string, unknown>): unknown {
   if (Array.isArray(node)) return node.map((item) => withProblems(item, named))
-  if (!isRecord(node)) return node
+  if (!isObject(node)) return node
   const members = Object.entries(node).map(([key, value]) => {
     if (!isProblem(value)) return [key, withProblems(value, named)]
     const name = (STATUS_CODES[key] ?? key).replaceAll(/\W/g, '')
@@ -105,7 +106,7 @@ function withProblems(node: unknown, named: Map<string, unknown>): unknown {
 
 function isProblem(answer: unknown): boolean {
   return (
-    isRecord(answer) && isRecord(answer['content']) && Object.keys(answer['content'])[0] === 'application/problem+json'
+    isObject(answer) && isObject(answer['content']) && Object.keys(answer['content'])[0] === 'application/problem+json'
   )
 }
 
@@ -123,10 +124,10 @@ function namesOf(modules: readonly object[]): ReadonlyMap<string, string> {
 /** As the library writes it: a constant as a list of one, the one pattern of a record's names as any name. */
 function published(node: unknown): unknown {
   if (Array.isArray(node)) return node.map(published)
-  if (!isRecord(node)) return node
+  if (!isObject(node)) return node
   const members = Object.entries(node).map(([key, value]): [string, unknown] => {
     if (key === 'const') return ['enum', [value]]
-    if (key === 'patternProperties' && isRecord(value))
+    if (key === 'patternProperties' && isObject(value))
       return ['additionalProperties', Object.values(value).map(published)[0]]
     return [key, published(value)]
   })
@@ -135,8 +136,4 @@ function published(node: unknown): unknown {
 
 function isSchema(value: unknown): value is TSchema {
   return Type.IsSchema(value)
-}
-
-function isRecord(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,7 +1,9 @@
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
+import type { ErrorObject } from 'ajv'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { Failure, type FailureCode, type Problem } from '../failure.ts'
+import { problemsOf, schemaCheck } from '../policy/validate.ts'
 import { withoutCredentials } from '../telemetry/secrets.ts'
 import { echoedId } from './headers.ts'
 import { TooMany, tell } from './throttle.ts'
@@ -116,8 +118,9 @@ function isFastifyError(error: unknown): error is FastifyError {
   return error instanceof Error && 'code' in error && typeof error.code === 'string'
 }
 
-function fromFastify(error: FastifyError, { routeOptions }: FastifyRequest): Failure {
-  if (error.validation !== undefined) return invalid(error.validation, error.validationContext ?? 'body')
+function fromFastify(error: FastifyError, request: FastifyRequest): Failure {
+  const { routeOptions } = request
+  if (error.validation !== undefined) return invalid(request, error)
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return tooLarge(routeOptions.bodyLimit, error)
@@ -164,12 +167,31 @@ export function clientProblem(error: Error & { code?: string }, socket: Duplex):
   socket.end(`${head}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
 }
 
-function invalid(errors: readonly FastifySchemaValidationError[], where: string): Failure {
-  // That the one or the other branch applies is said by what is wrong in it.
-  const problems = errors.filter(({ keyword }) => keyword !== 'if').map((error) => located(error, where))
-  return new Failure('invalid_request', `the ${WHERE[where] ?? where} does not have the shape that this route takes`, {
-    problems,
-  })
+/** A body may be wrong in as many places as it has bytes; of a longer one, only the first that is wrong is told. */
+const EXPLAINED_BYTES = 16 * 1024
+const MAX_PROBLEMS = 100
+const checks = new WeakMap<object, (sent: unknown) => Problem[]>()
+
+function invalid(
+  request: FastifyRequest,
+  { validation = [], validationContext: where = 'body' }: FastifyError,
+): Failure {
+  const place = WHERE[where] ?? where
+  // The door stops at the first fault: what is right is not kept waiting, and what is wrong is looked at once more.
+  const found = allOf(request, where) ?? problemsOf(validation as ErrorObject[])
+  const problems = where === 'body' ? found : found.map((one) => ({ ...one, detail: `${place}: ${one.detail}` }))
+  return new Failure('invalid_request', `the ${place} does not have the shape that this route takes`, { problems })
+}
+
+function allOf({ routeOptions, body, query, params, headers }: FastifyRequest, where: string): Problem[] | undefined {
+  const sent = { body, querystring: query, params }[where]
+  const schema = Reflect.get(routeOptions.schema ?? {}, where)
+  if (sent === undefined || typeof schema !== 'object' || schema === null) return undefined
+  if (where === 'body' && !(Number(headers['content-length']) <= EXPLAINED_BYTES)) return undefined
+  const check = checks.get(schema) ?? schemaCheck(schema)
+  checks.set(schema, check)
+  const problems = check(sent).slice(0, MAX_PROBLEMS)
+  return problems.length > 0 ? problems : undefined
 }
 
 const WHERE: Readonly<Record<string, string>> = {
@@ -177,34 +199,4 @@ const WHERE: Readonly<Record<string, string>> = {
   params: 'path',
   headers: 'header',
   body: 'body',
-}
-
-/** Points at the member that is wrong or missing, not at the object that it would stand in. */
-export function located(error: FastifySchemaValidationError, where: string): Problem {
-  const member =
-    error.keyword === 'discriminator'
-      ? error.params['tag']
-      : (error.params['missingProperty'] ?? error.params['additionalProperty'])
-  const pointer = typeof member === 'string' ? `${error.instancePath}/${escapePointer(member)}` : error.instancePath
-  const place = where === 'body' ? '' : `${WHERE[where] ?? where}: `
-  return { pointer, detail: `${place}${detailOf(error)}` }
-}
-
-function detailOf(error: FastifySchemaValidationError): string {
-  switch (error.keyword) {
-    case 'required':
-      return 'is required'
-    case 'false schema':
-      return 'does not stand beside the others'
-    case 'additionalProperties':
-      return 'is not a member that is known here'
-    case 'discriminator':
-      return error.params['error'] === 'tag' ? 'is required' : 'is none of those that are known here'
-    default:
-      return error.message ?? 'is not valid'
-  }
-}
-
-function escapePointer(member: string): string {
-  return member.replaceAll('~', '~0').replaceAll('/', '~1')
 }

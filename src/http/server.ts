@@ -105,6 +105,8 @@ export async function createServer(options: ServerOptions): Promise<App> {
         useDefaults: false,
         removeAdditional: false,
         allErrors: false,
+        // For the faults that are told: what there was to choose from.
+        verbose: true,
       },
     },
   }).withTypeProvider<RequestTypes>()

@@ -1,5 +1,6 @@
 import { isMap, isScalar, isSeq, type Node, type ParsedNode, parseDocument, type YAMLMap } from 'yaml'
 import { Failure, type Problem } from '../failure.ts'
+import { escaped } from '../policy/json.ts'
 import { MAX_DEPTH, parseJson } from './json.ts'
 import { type Cut, cut } from './yaml-cut.ts'
 
@@ -116,7 +117,7 @@ class Walk {
     for (const { key, value } of node.items) {
       const name = this.#name(key as Node, pointer)
       if (name === undefined) continue
-      const at = `${pointer}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
+      const at = `${pointer}/${escaped(name)}`
       const place = (key as Node).range?.[0]
       if (members.has(name)) this.problem(at, 'the member stands twice', place)
       if (name === '__proto__') this.problem(at, 'a member may not be named "__proto__"', place)

@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox'
 import type { Problem } from '../failure.ts'
+import { escaped, membersOf } from './json.ts'
 import { Identifier, Name, Properties } from './model.ts'
 
 /** How tokens may be signed. Nothing symmetric: who can verify such a token can make one. */
@@ -200,7 +201,7 @@ function pathProblems(pointer: string, path: string): Problem[] {
 /** What the claims say at a place; undefined where they say nothing. Only members of objects are looked at. */
 export function claimAt(claims: Properties, path: string): unknown {
   let value: unknown = claims
-  for (const member of membersOf(path)) {
+  for (const member of placeOf(path)) {
     if (typeof value !== 'object' || value === null || Array.isArray(value) || !Object.hasOwn(value, member)) {
       return undefined
     }
@@ -210,14 +211,7 @@ export function claimAt(claims: Properties, path: string): unknown {
 }
 
 /** The members that a place is reached by, from the claims down. */
-export function membersOf(path: string): string[] {
+export function placeOf(path: string): string[] {
   if (!path.startsWith('/')) return [path]
-  return path
-    .slice(1)
-    .split('/')
-    .map((member) => member.replaceAll('~1', '/').replaceAll('~0', '~'))
-}
-
-function escaped(member: string): string {
-  return member.replaceAll('~', '~0').replaceAll('/', '~1')
+  return membersOf(path)
 }

@@ -1,6 +1,7 @@
 import type { Problem } from '../failure.ts'
 import { Budget, STEPS_PER_REQUEST } from './budget.ts'
 import type { EntityFacts, Facts } from './entity-graph.ts'
+import { membersOf } from './json.ts'
 import type { AccessRequest, Bundle, Entity, EntityType } from './model.ts'
 import type { PolicyIndex } from './policy-index.ts'
 import { effectiveProperties } from './properties.ts'
@@ -83,7 +84,7 @@ function judgement(check: PropertyCheck, pointer: string, found: readonly Proble
 
 /** The property that a problem is about; undefined where it is about all of them. */
 function memberOf({ pointer }: Problem): string | undefined {
-  return pointer.split('/', 2)[1]?.replaceAll('~1', '/').replaceAll('~0', '~')
+  return membersOf(pointer)[0]
 }
 
 export function at(pointer: string, { problems, warnings }: Judgement): Judgement {

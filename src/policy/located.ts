@@ -11,6 +11,7 @@ import {
   visit,
 } from 'yaml'
 import type { Problem } from '../failure.ts'
+import { membersOf } from './json.ts'
 
 /** A place in a text, both counted from 1. */
 export interface Position {
@@ -40,8 +41,8 @@ export class LocatedDocument {
   positionOf(pointer: string): Position {
     let node: Node | null = this.#document.contents
     let at = startOf(node)
-    for (const part of pointer.split('/').slice(1)) {
-      const next = childOf(this.#resolved(node), part.replaceAll('~1', '/').replaceAll('~0', '~'))
+    for (const member of membersOf(pointer)) {
+      const next = childOf(this.#resolved(node), member)
       if (next === undefined) break
       node = next.value
       at = startOf(next.key ?? next.value) ?? at

@@ -5,11 +5,11 @@ import type { Problem } from '../failure.ts'
 import { Budget } from './budget.ts'
 import { finds } from './cel-functions.ts'
 import { charge, Fault } from './cel-values.ts'
+import { escaped, isObject } from './json.ts'
 import { linearExpression } from './linear-expression.ts'
 import type { Properties } from './model.ts'
 import { FORMATS } from './property-formats.ts'
-import { isObject, schemaPlaces, schemaProblems } from './schema-places.ts'
-import { escaped } from './validate.ts'
+import { schemaPlaces, schemaProblems } from './schema-places.ts'
 
 /** The schema of a type's properties, compiled. */
 export interface PropertySchema {

@@ -1,6 +1,6 @@
 import type { Static, TObject, TProperties } from 'typebox'
 import type { Problem } from '../failure.ts'
-import { isObject } from './schema-places.ts'
+import { isObject } from './json.ts'
 import { schemaCheck, schemaTest } from './validate.ts'
 
 /** A document that need not be what its schema says, read member by member. */

@@ -1,7 +1,7 @@
 import type { Problem } from '../failure.ts'
 import { type Path, readPath } from '../masking/path.ts'
+import { escaped } from './json.ts'
 import type { RedactionSettings, Treatment } from './model.ts'
-import { escaped } from './validate.ts'
 
 /**
  * Paths of a tenant's redaction: `subject.properties.email`, `context["a.b"].*.id`, `ip`. A path covers what it names

@@ -1,9 +1,9 @@
 import type { Problem } from '../failure.ts'
 import { Fault } from './cel-values.ts'
+import { escaped, isObject } from './json.ts'
 import { linearExpression } from './linear-expression.ts'
 import type { Properties } from './model.ts'
 import { FORMATS } from './property-formats.ts'
-import { escaped } from './validate.ts'
 
 /** What stands under a keyword: a schema, a list of them, schemas by name, or a plain value. */
 type Holds = 'schema' | 'schemas' | 'named' | 'value'
@@ -77,10 +77,6 @@ export function schemaPlaces(schema: Properties): ReadonlyMap<string, SchemaPlac
   const walk = new SchemaWalk()
   walk.visit('', schema, 0)
   return walk.places
-}
-
-export function isObject(value: unknown): value is Properties {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 class SchemaWalk {

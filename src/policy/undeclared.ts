@@ -1,8 +1,8 @@
 import type { Problem } from '../failure.ts'
+import { isObject } from './json.ts'
 import type { EntityType, Permission, Properties, Role, Rule } from './model.ts'
 import { actionPattern, matches } from './pattern.ts'
 import { type PropertyRead, propertyReads } from './property-reads.ts'
-import { isObject } from './schema-places.ts'
 
 /** Declared types by their names. */
 export type Declared = ReadonlyMap<string, EntityType>

@@ -2,17 +2,19 @@ import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import formats from 'ajv-formats'
 import type { TSchema } from 'typebox'
 import type { Problem } from '../failure.ts'
+import { escaped } from './json.ts'
 
 // Nothing is changed on the way in: no coercion, no defaults, nothing dropped.
 const ajv = new Ajv({
   allErrors: true,
   verbose: true,
   strict: false,
+  discriminator: true,
   coerceTypes: false,
   useDefaults: false,
   removeAdditional: false,
 })
-formats.default(ajv, ['date-time'])
+formats.default(ajv, ['date-time', 'uri', 'uuid'])
 
 // A document can be wrong in as many places as it has; nobody reads more than these.
 const MAX_PROBLEMS = 1000
@@ -38,27 +40,92 @@ export function schemaTest(schema: TSchema): (document: unknown) => boolean {
   }
 }
 
-function problemsOf(errors: readonly ErrorObject[]): Problem[] {
+/** What Ajv found, as it is told: each thing once. Ajv must have been `verbose`. */
+export function problemsOf(errors: readonly ErrorObject[]): Problem[] {
   const problems = new Map<string, Problem>()
-  for (const error of errors) {
-    // Of a choice, each way in which it was not taken is an error too: the choice itself says enough.
-    if (error.schemaPath.includes('/anyOf/')) continue
-    const problem = problemOf(error)
+  for (const error of told(errors)) {
+    const problem = { pointer: pointerOf(error), detail: detailOf(error) }
     problems.set(JSON.stringify([problem.pointer, problem.detail]), problem)
     if (problems.size === MAX_PROBLEMS) break
   }
   return [...problems.values()]
 }
 
-function problemOf({ keyword, instancePath, params, message, schema }: ErrorObject): Problem {
-  if (keyword === 'additionalProperties') {
-    return { pointer: `${instancePath}/${escaped(String(params['additionalProperty']))}`, detail: 'no such member' }
+/**
+ * Of a choice Ajv says first why each way was not taken. Where one of them fits in outline, so that all its faults lie
+ * further inside, those are told; else the choice says what there is to choose from.
+ */
+function told(errors: readonly ErrorObject[]): ErrorObject[] {
+  const kept: ErrorObject[] = []
+  for (const error of errors) {
+    // That the one or the other branch applies is said by what is wrong in it.
+    if (error.keyword === 'if') continue
+    if (error.keyword !== 'anyOf') {
+      kept.push(error)
+      continue
+    }
+    let from = kept.length
+    while (from > 0 && isOf(error, kept[from - 1])) from--
+    const fitting = ways(error, kept.splice(from)).filter((faults) => faults.every((fault) => isInside(error, fault)))
+    kept.push(...(fitting.length === 1 ? (fitting[0] ?? []) : [error]))
   }
-  if (keyword === 'const') return { pointer: instancePath, detail: `must be ${JSON.stringify(params['allowedValue'])}` }
-  if (keyword === 'enum') return { pointer: instancePath, detail: `must be one of: ${listed(params['allowedValues'])}` }
-  if (keyword === 'anyOf') return { pointer: instancePath, detail: `must be one of: ${choices(schema)}` }
-  return { pointer: instancePath, detail: message ?? 'is not valid' }
+  return kept
 }
+
+function isOf(choice: ErrorObject, error: ErrorObject | undefined): boolean {
+  if (error === undefined || !error.schemaPath.startsWith(`${choice.schemaPath}/`)) return false
+  return error.instancePath === choice.instancePath || error.instancePath.startsWith(`${choice.instancePath}/`)
+}
+
+/** The faults of each way of a choice. */
+function ways(choice: ErrorObject, faults: readonly ErrorObject[]): ErrorObject[][] {
+  const found = new Map<string, ErrorObject[]>()
+  for (const fault of faults) {
+    const way = fault.schemaPath.slice(choice.schemaPath.length + 1).split('/', 1)[0] ?? ''
+    const others = found.get(way)
+    if (others === undefined) found.set(way, [fault])
+    else others.push(fault)
+  }
+  return [...found.values()]
+}
+
+/** Further inside than the choice itself, or beside what is known there. */
+function isInside(choice: ErrorObject, { instancePath, keyword }: ErrorObject): boolean {
+  return instancePath.length > choice.instancePath.length || keyword === 'additionalProperties'
+}
+
+/** Of the member that is wrong or missing, not of the object that it would stand in. */
+function pointerOf({ keyword, instancePath, params }: ErrorObject): string {
+  const { missingProperty, additionalProperty, tag } = params
+  const member = keyword === 'discriminator' ? tag : (missingProperty ?? additionalProperty)
+  return typeof member === 'string' ? `${instancePath}/${escaped(member)}` : instancePath
+}
+
+function detailOf({ keyword, params, message, schema }: ErrorObject): string {
+  switch (keyword) {
+    case 'required':
+      return 'is required'
+    case 'false schema':
+      return 'does not stand beside the others'
+    case 'additionalProperties':
+      return 'is not a member that is known here'
+    case 'discriminator':
+      return params['error'] === 'tag' ? 'is required' : 'is none of those that are known here'
+    case 'const':
+      return `must be ${JSON.stringify(params['allowedValue'])}`
+    case 'enum':
+      return `must be one of: ${listed(params['allowedValues'])}`
+    case 'anyOf':
+      return `must be one of: ${choices(schema)}`
+    case 'format':
+      return `must be ${FORMATS[String(params['format'])] ?? `a ${params['format']}`}`
+    default:
+      return message ?? 'is not valid'
+  }
+}
+
+const INSTANT = 'an RFC 3339 date-time such as 2030-01-31T08:00:00Z'
+const FORMATS: Readonly<Record<string, string>> = { 'date-time': INSTANT, uri: 'a URI', uuid: 'a UUID' }
 
 function listed(values: unknown): string {
   return Array.isArray(values) ? values.map((value) => JSON.stringify(value)).join(', ') : 'what the schema says'
@@ -71,17 +138,15 @@ function choices(schema: unknown): string {
 
 interface Choice {
   readonly const?: unknown
+  readonly enum?: unknown
   readonly type?: unknown
   readonly format?: unknown
   readonly required?: unknown
 }
 
-function choice({ const: value, type, format, required }: Choice): string {
+function choice({ const: value, enum: values, type, format, required }: Choice): string {
   if (value !== undefined) return JSON.stringify(value)
-  if (format === 'date-time') return 'an RFC 3339 date-time such as 2030-01-31T08:00:00Z'
+  if (values !== undefined) return listed(values)
+  if (typeof format === 'string') return FORMATS[format] ?? format
   return Array.isArray(required) ? `{${required.join(', ')}}` : String(type)
-}
-
-export function escaped(member: string): string {
-  return member.replaceAll('~', '~0').replaceAll('/', '~1')
 }

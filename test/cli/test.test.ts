@@ -106,12 +106,16 @@ describe('what cannot be run is an error, and never passes in silence:', () => {
     [
       'a malformed case',
       () => cases(EMPTY, denied('a'), '{name: b}'),
-      /^ {2}.*a\.yaml:4:5: \/cases\/1: must have required/m,
+      /^ {2}.*a\.yaml:4:5: \/cases\/1\/request: is required/m,
     ],
     ['a policy that is not there', () => cases('none.yaml', denied('a')), /^ {2}.*none\.yaml: there is no such file$/m],
     ['no policy', () => `cases: [${denied('a')}]`, /^ {2}.*a\.yaml:1:1: names no policy/m],
     ['an empty file', () => '', /^ {2}.*a\.yaml:1:1: the file is empty/m],
-    ['a policy that is none', (path) => cases(path, denied('a')), /a\.yaml:1:1: \/policy: no such member/],
+    [
+      'a policy that is none',
+      (path) => cases(path, denied('a')),
+      /a\.yaml:1:1: \/policy: is not a member that is known here/,
+    ],
   ])('%s', async (_what, text, wanted) => {
     const path = join(folder, 'a.yaml')
     await file('a.yaml', text('a.yaml'))
@@ -191,7 +195,7 @@ test('a file in a folder that is named like cases and holds none is an error', a
   await file('a.cases.yaml', 'case: []\n')
   const { status, stdout } = await verdict(['test', folder])
   expect(status).toBe(1)
-  expect(stdout).toContain('/case: no such member')
+  expect(stdout).toContain('/case: is not a member that is known here')
 })
 
 test('a file in which no case matches the filter is not ok, but said to have none', async () => {

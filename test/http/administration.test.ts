@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { Problem } from '../../src/failure.ts'
 import { startService, type TestService } from '../support/service.ts'
 
 let verdict: TestService
@@ -117,6 +118,31 @@ describe('bad input is refused with a pointer, and nothing is written', () => {
     const { rows } = await sql<object>`${sql.join(parts, sql` union all `)}`.execute(verdict.database.db)
     return JSON.stringify(rows)
   }
+
+  test('all that is wrong is told at once, with what there is to choose from', async () => {
+    const body = { ...RULE, effect: 'maybe', actions: [], colour: 1, subjects: [{ team: 'x' }], valid_from: 'soon' }
+    const { status, body: problem } = await verdict.ask('PUT /v1/rules/r', { body })
+    expect(status).toBe(400)
+    const told = Object.fromEntries(problem.errors.map((each: Problem) => [each.pointer, each.detail]))
+    expect(told).toEqual({
+      '/colour': 'is not a member that is known here',
+      '/effect': 'must be one of: "allow", "deny"',
+      '/actions': 'must NOT have fewer than 1 items',
+      '/subjects/0': 'must be one of: {role}, {type, id}, {any}',
+      '/valid_from': 'must be one of: an RFC 3339 date-time such as 2030-01-31T08:00:00Z, null',
+    })
+    expect(await digest()).toBe(before)
+  })
+
+  test('nobody is told more than can be read; of a long body, the first that is wrong: it keeps nobody waiting', async () => {
+    const errorsOf = async (actions: number) => {
+      const body = { ...RULE, actions: Array(actions).fill(5), effect: 1 }
+      const answer = await verdict.ask('PUT /v1/rules/r', { body })
+      return [answer.status, answer.body.errors.length]
+    }
+    expect(await errorsOf(3000)).toEqual([400, 100])
+    expect(await errorsOf(9000)).toEqual([400, 1])
+  })
 
   test.each([
     ['PUT /v1/rules/r', { ...RULE, color: 'red' }, 400, '/color'],

@@ -47,7 +47,7 @@ describe('refused, with line and pointer, is', () => {
     ['an empty file', '', /^1 : the file is empty/],
     ['a file of comments', '# nothing\n', /^1 : the file is empty/],
     ['a file that is a list', '- a\n', /^1 : must be object/],
-    ['a file without cases', 'policy: p.yaml\n', /^1 : must have required property 'cases'/],
+    ['a file without cases', 'policy: p.yaml\n', /^1 \/cases: is required/],
     ['a file with no case', 'policy: p.yaml\ncases: []\n', /^2 \/cases: no case/],
     ['cases that are none', 'policy: p.yaml\ncases:\n', /^2 \/cases: must be array/],
     ['half a document', 'policy: p.yaml\ncases: [\n', /^\d \S*: .*flow/i],
@@ -55,49 +55,57 @@ describe('refused, with line and pointer, is', () => {
     ['a member that stands twice', `policy: a\npolicy: b\n${file(CASE, '')}`, /^2 : Map keys must be unique/],
     ['an anchor that is not there', file('- *nobody'), /^3 : .*nobody/],
     ['a tag that nobody knows', file(CASE, 'policy: !path p.yaml'), /^1 : .*tag/],
-    ['a member of the file that nobody knows', `${file(CASE)}case: []\n`, /^4 \/case: no such member/],
+    [
+      'a member of the file that nobody knows',
+      `${file(CASE)}case: []\n`,
+      /^4 \/case: is not a member that is known here/,
+    ],
     [
       'a member of a case that nobody knows',
       file(`- {name: n, ${REQUEST}, want: {decision: true}, skip: true}`),
-      /^3 \/cases\/0\/skip: no such/,
+      /^3 \/cases\/0\/skip: is not a member/,
     ],
     [
       'a member of what is wanted that nobody knows',
       file(`- name: n\n  ${REQUEST}\n  want: {decision: true,\n    rule: x}`),
-      /^6 \/cases\/0\/want\/rule: no such/,
+      /^6 \/cases\/0\/want\/rule: is not a member/,
     ],
     [
       'a member of the request that nobody knows',
       file(CASE.replace('resource:', 'contxt: {}, resource:')),
-      /^3 \/cases\/0\/request\/contxt: no such/,
+      /^3 \/cases\/0\/request\/contxt: is not a member/,
     ],
     [
       'a member of the subject that nobody knows',
       file(CASE.replace('id: u', 'id: u, propertis: {}')),
-      /^3 \/cases\/0\/request\/subject\/propertis: no such/,
+      /^3 \/cases\/0\/request\/subject\/propertis: is not a member/,
     ],
     [
       'a minimal revision, which a case has none of',
       file(CASE.replace('resource:', 'options: {}, resource:')),
-      /^3 \/cases\/0\/request\/options: no such/,
+      /^3 \/cases\/0\/request\/options: is not a member/,
     ],
-    ['a case without a name', file(`- {${REQUEST}, want: {decision: true}}`), /^3 \/cases\/0: .*'name'/],
+    ['a case without a name', file(`- {${REQUEST}, want: {decision: true}}`), /^3 \/cases\/0\/name: is required/],
     ['a name that is a number', file(CASE.replace('one', '1')), /^3 \/cases\/0\/name: must be string/],
     ['a name of two lines', file(CASE.replace('one', '"a\\nb"')), /^3 \/cases\/0\/name: must match/],
     ['a name that stands twice', file(`${CASE}\n${CASE}`), /^4 \/cases\/1\/name: another case has this name/],
-    ['a case without a request', file('- {name: n, want: {decision: true}}'), /^3 \/cases\/0: .*'request'/],
+    ['a case without a request', file('- {name: n, want: {decision: true}}'), /^3 \/cases\/0\/request: is required/],
     [
       'a request without a resource',
       file('- {name: n, request: {subject: {type: u, id: u}, action: {name: a}}, want: {decision: true}}'),
-      /^3 \/cases\/0\/request: .*'resource'/,
+      /^3 \/cases\/0\/request\/resource: is required/,
     ],
     [
       'an id that is a number',
       file(CASE.replace('id: u', 'id: 7')),
       /^3 \/cases\/0\/request\/subject\/id: must be string/,
     ],
-    ['a case that wants nothing', file(`- {name: n, ${REQUEST}, want: {}}`), /^3 \/cases\/0\/want: .*'decision'/],
-    ['a case without what it wants', file(`- {name: n, ${REQUEST}}`), /^3 \/cases\/0: .*'want'/],
+    [
+      'a case that wants nothing',
+      file(`- {name: n, ${REQUEST}, want: {}}`),
+      /^3 \/cases\/0\/want\/decision: is required/,
+    ],
+    ['a case without what it wants', file(`- {name: n, ${REQUEST}}`), /^3 \/cases\/0\/want: is required/],
     [
       'a decision as text',
       file(CASE.replace('decision: true', 'decision: allow')),
@@ -142,7 +150,7 @@ describe('refused, with line and pointer, is', () => {
     [
       'a policy with a rule that is none',
       file(CASE, 'policy:\n  verdict: 1\n  rules:\n    - {name: r}'),
-      /^4 \/policy\/rules\/0: .*'effect'/,
+      /^4 \/policy\/rules\/0\/effect: is required/,
     ],
     [
       'a policy with a condition that does not compile',
@@ -160,7 +168,7 @@ describe('refused, with line and pointer, is', () => {
     const text = file(`- {name: n, ${REQUEST}, want: {decision: 1}}\n- {name: m, ${REQUEST}, want: {}}\n- 7`)
     expect(problemsOf(text).map((problem) => problem.split(':')[0])).toEqual([
       '3 /cases/0/want/decision',
-      '4 /cases/1/want',
+      '4 /cases/1/want/decision',
       '5 /cases/2',
     ])
   })

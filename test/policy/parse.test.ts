@@ -37,7 +37,7 @@ describe('a bundle says where it is wrong', () => {
   test.each([
     ['nothing at all', null, ''],
     ['a list', [], ''],
-    ['no version', {}, ''],
+    ['no version', {}, '/verdict'],
     ['another version', { verdict: 2 }, '/verdict'],
     ['an unknown member', { verdict: 1, rule: [] }, '/rule'],
     ['a section that is no list', { verdict: 1, rules: {} }, '/rules'],
@@ -66,9 +66,7 @@ describe('a bundle says where it is wrong', () => {
     ],
     ['settings that there are not', { verdict: 1, settings: { colour: 'red' } }, '/settings/colour'],
   ])('%s', (_what, document, pointer) => {
-    expect(pointers(problemsOf(JSON.parse(JSON.stringify(document))))).toContain(
-      pointer === '/rules/0/actions' ? '/rules/0' : pointer,
-    )
+    expect(pointers(problemsOf(JSON.parse(JSON.stringify(document))))).toContain(pointer)
   })
 
   test('all that is wrong is told at once, and each thing once', () => {
@@ -78,10 +76,10 @@ describe('a bundle says where it is wrong', () => {
       roles: [{}],
     })
     expect(pointers(problems).sort()).toEqual([
-      '/roles/0',
+      '/roles/0/name',
       '/rules/0/effect',
       '/rules/0/subjects/0',
-      '/rules/0/subjects/1',
+      '/rules/0/subjects/1/any',
     ])
     expect(problems.find(({ pointer }) => pointer === '/rules/0/effect')?.detail).toBe(
       'must be one of: "allow", "deny"',
@@ -203,4 +201,18 @@ test('nothing but an assignment names what begins with pdp:', () => {
   expect(pointers(checkEntity({ ...ours, parents: [ours] }))).toEqual(['/type', '/parents/0/type'])
   expect(pointers(checkAssignment({ subject: USER, role: 'pdp:admin' }))).toEqual([])
   expect(pointers(checkAssignment({ subject: USER, role: 'pdp:admin', within: USER }))).toEqual(['/within'])
+})
+
+test('of a choice, what is wrong within the one that was meant is told, and where none was, what there is', () => {
+  const wrong = (subject: object) => problemsOf({ verdict: 1, rules: [{ ...RULE, subjects: [subject, { id: 1 }] }] })
+  const none = { pointer: '/rules/0/subjects/1', detail: 'must be one of: {role}, {type, id}, {any}' }
+  expect(wrong({ type: 'user', id: 5 })).toEqual([
+    { pointer: '/rules/0/subjects/0/id', detail: 'must be string' },
+    none,
+  ])
+  expect(wrong({ role: 'r', since: 1 })).toEqual([
+    { pointer: '/rules/0/subjects/0/since', detail: 'is not a member that is known here' },
+    none,
+  ])
+  expect(wrong({ team: 'x' })).toEqual([{ ...none, pointer: '/rules/0/subjects/0' }, none])
 })

@@ -1,6 +1,7 @@
 import type { TSchema } from 'typebox'
 import type { Problem } from '../../failure.ts'
 import { isBuiltIn } from '../../policy/built-in.ts'
+import { escaped, isObject } from '../../policy/json.ts'
 import { Assignment, Entity, EntityType, Policy, Role, Rule, Settings } from '../../policy/model.ts'
 import {
   checkAssignment,
@@ -42,7 +43,7 @@ interface Reader<T> {
 /** Reads a bundle in one go. It takes a millisecond for a hundred rules: a big one is read off the event loop. */
 export function readBundle(value: unknown): ReadBundle {
   const found = new Found()
-  if (!isRecord(value)) {
+  if (!isObject(value)) {
     found.add('', [{ pointer: '', detail: 'a bundle is an object with the member "verdict"' }])
     return { settings: null, sections: {}, malformed: { roles: [], policies: [] }, ...found.told() }
   }
@@ -66,7 +67,7 @@ function checkMembers(bundle: Readonly<Record<string, unknown>>): Problem[] {
   const unknown = Object.keys(bundle).filter((member) => !MEMBERS.has(member))
   return [
     ...(bundle['verdict'] === 1 ? [] : [{ pointer: '/verdict', detail: 'must be 1, the version of the format' }]),
-    ...unknown.map((member) => ({ pointer: `/${escaped(member)}`, detail: 'no such member' })),
+    ...unknown.map((member) => ({ pointer: `/${escaped(member)}`, detail: 'is not a member that is known here' })),
   ]
 }
 
@@ -172,14 +173,6 @@ class Found {
   }
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
 function nameOf(item: unknown): string[] {
-  return isRecord(item) && typeof item['name'] === 'string' ? [item['name']] : []
-}
-
-function escaped(member: string): string {
-  return member.replaceAll('~', '~0').replaceAll('/', '~1')
+  return isObject(item) && typeof item['name'] === 'string' ? [item['name']] : []
 }

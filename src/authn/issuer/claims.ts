@@ -1,4 +1,5 @@
-import { claimAt, type Issuer, type IssuerWithDefaults, membersOf } from '../../policy/issuer.ts'
+import { claimAt, type Issuer, type IssuerWithDefaults, placeOf } from '../../policy/issuer.ts'
+import { escaped } from '../../policy/json.ts'
 import { type EntityRef, IDENTIFIER_PATTERN, type Properties } from '../../policy/model.ts'
 import { checkRef } from '../../policy/parse.ts'
 
@@ -65,14 +66,10 @@ function rolesOf({ claims: { roles }, allowed_roles }: IssuerWithDefaults, claim
 
 /** Claims that stand elsewhere (OpenID Connect Core, 5.6.2), as of a user in more groups than a token holds. */
 function isElsewhere(claims: Properties, path: string): boolean {
-  const [first = ''] = membersOf(path)
+  const [first = ''] = placeOf(path)
   return claimAt(claims, path) === undefined && claimAt(claims, `/_claim_names/${escaped(first)}`) !== undefined
 }
 
 function distributed(path: string): Unfit {
   return new Unfit(`the claim ${path} is not in the token: it would have to be fetched from elsewhere`)
-}
-
-function escaped(member: string): string {
-  return member.replaceAll('~', '~0').replaceAll('/', '~1')
 }

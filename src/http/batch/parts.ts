@@ -1,10 +1,10 @@
 import { Ajv, type ValidateFunction } from 'ajv'
 import type { TSchema } from 'typebox'
 import type { Problem } from '../../failure.ts'
-import { located } from '../problem.ts'
+import { problemsOf } from '../../policy/validate.ts'
 
 // As at every door: nothing is coerced, defaulted or dropped.
-const ajv = new Ajv({ strict: false, coerceTypes: false, useDefaults: false, removeAdditional: false })
+const ajv = new Ajv({ verbose: true, strict: false, coerceTypes: false, useDefaults: false, removeAdditional: false })
 
 /** A part of a question as it was sent, and what is wrong with it. */
 export type Part<T> =
@@ -20,9 +20,7 @@ export function partReader<T>(name: string, schema: TSchema, clean: (value: T) =
   const validate: ValidateFunction<T> = ajv.compile<T>(schema)
   return (sent) => {
     if (validate(sent)) return { value: clean(sent), problems: NONE }
-    // That the one or the other branch applies is said by what is wrong in it.
-    const errors = (validate.errors ?? []).filter(({ keyword }) => keyword !== 'if')
-    const problems = errors.map((error) => located(error, 'body'))
+    const problems = problemsOf(validate.errors ?? [])
     return { value: undefined, problems: problems.map((found) => ({ ...found, pointer: `/${name}${found.pointer}` })) }
   }
 }

@@ -3,6 +3,7 @@ import { DecisionSubject } from '../../contract/authorize.ts'
 import type { Semantic } from '../../contract/batch.ts'
 import { Failure, type Problem } from '../../failure.ts'
 import type { Item, Question } from '../../pdp/batch.ts'
+import { isObject } from '../../policy/json.ts'
 import { AccessRequest, type Properties } from '../../policy/model.ts'
 import { absent, NOTHING, type Part, partReader, type ReadPart } from './parts.ts'
 
@@ -155,8 +156,4 @@ function unreadable(detail: string): Question {
     read: { subject: null, action: null, resource: null, context: null },
     problems: [{ pointer: '', detail }],
   }
-}
-
-function isObject(value: unknown): value is Sent {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
