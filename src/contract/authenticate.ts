@@ -17,32 +17,35 @@ const Code = Type.String({
   description: 'A code of the authenticator, or a recovery code. Each is good for once.',
 })
 
+export const ApiKeyCredential = Type.Object(
+  { method: Type.Literal('api_key'), api_key: Type.String({ minLength: 1, maxLength: 1024 }) },
+  closed,
+)
+export const PasswordCredential = Type.Object(
+  {
+    method: Type.Literal('password'),
+    tenant: TenantId,
+    username: Identifier,
+    password: SecretText,
+    otp: Type.Optional(Code),
+  },
+  closed,
+)
+export const RefreshTokenCredential = Type.Object(
+  { method: Type.Literal('refresh_token'), refresh_token: Type.String({ minLength: 1, maxLength: 512 }) },
+  closed,
+)
+export const IssuedTokenCredential = Type.Object(
+  {
+    method: Type.Literal('token'),
+    tenant: TenantId,
+    token: Type.String({ minLength: 1, maxLength: TOKEN_MAX, description: 'Of an issuer that the tenant trusts.' }),
+  },
+  closed,
+)
+
 /** The ways to say who one is, by `method`. */
-const METHODS = [
-  Type.Object({ method: Type.Literal('api_key'), api_key: Type.String({ minLength: 1, maxLength: 1024 }) }, closed),
-  Type.Object(
-    {
-      method: Type.Literal('password'),
-      tenant: TenantId,
-      username: Identifier,
-      password: SecretText,
-      otp: Type.Optional(Code),
-    },
-    closed,
-  ),
-  Type.Object(
-    { method: Type.Literal('refresh_token'), refresh_token: Type.String({ minLength: 1, maxLength: 512 }) },
-    closed,
-  ),
-  Type.Object(
-    {
-      method: Type.Literal('token'),
-      tenant: TenantId,
-      token: Type.String({ minLength: 1, maxLength: TOKEN_MAX, description: 'Of an issuer that the tenant trusts.' }),
-    },
-    closed,
-  ),
-] as const
+const METHODS = [ApiKeyCredential, PasswordCredential, RefreshTokenCredential, IssuedTokenCredential] as const
 
 export type Credential = Static<(typeof METHODS)[number]>
 

@@ -26,14 +26,14 @@ export const DecisionSubject = Type.Unsafe({
         'A security context (`/v1/contexts`), in the place of type, id and properties: what its subject may do now, and it carries, is allowed. One that is no good is a deny: `context_invalid`, `context_expired`, `context_revoked`.',
     }),
   },
-  if: { required: ['token'] },
+  if: { properties: { token: {} }, required: ['token'] },
   // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
   then: { properties: { type: false, id: false, properties: false, context_token: false } },
   else: {
-    if: { required: ['context_token'] },
+    if: { properties: { context_token: {} }, required: ['context_token'] },
     // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
     then: { properties: { type: false, id: false, properties: false } },
-    else: { required: ['type', 'id'] },
+    else: { properties: { type: {}, id: {} }, required: ['type', 'id'] },
   },
 })
 

@@ -122,7 +122,8 @@ export const authorizeBatch = {
     tags: ['Decisions'],
     summary: 'Many questions at once, each answered as if it were asked alone',
     description: `At most ${MAX_ITEMS} items. Each is decided by itself, and is in the audit by itself. An item that is wrong is a deny, with what
-is wrong in its context; a failure of Verdict's own (503) fails the whole. All items draw on one budget for conditions.`,
+is wrong in its context; a failure of Verdict's own (503) fails the whole. All items draw on one budget for conditions. \`options\` are
+the batch's: an item has none of its own.`,
     headers: DecisionHeaders,
     body: BatchRequest,
     response: { 200: Type.Union([BatchAnswer, DecisionAnswer]), ...problems(400, 401, 403, 413, 429, 503) },

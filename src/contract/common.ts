@@ -63,6 +63,18 @@ const PROBLEM_TITLES = {
 } as const
 type ProblemStatus = keyof typeof PROBLEM_TITLES
 
+const count = (description: string) => Type.Integer({ description })
+const RetryAfter = { 'Retry-After': count('Seconds, where it is known when to try again.') }
+const HEADERS = {
+  429: {
+    ...RetryAfter,
+    'RateLimit-Limit': count('How many there may be.'),
+    'RateLimit-Remaining': count('How many are left.'),
+    'RateLimit-Reset': count('Seconds until there are as many again.'),
+  },
+  503: RetryAfter,
+} as const
+
 /** The error answers of a route, for its schema. */
 export function problems(...statuses: ProblemStatus[]): Record<number, TSchema> {
   return Object.fromEntries(
@@ -70,19 +82,21 @@ export function problems(...statuses: ProblemStatus[]): Record<number, TSchema> 
       status,
       {
         description: PROBLEM_TITLES[status],
+        ...(status in HEADERS && { headers: HEADERS[status as keyof typeof HEADERS] }),
         content: { 'application/problem+json': { schema: Type.Ref('Problem') } },
       } as unknown as TSchema,
     ]),
   )
 }
 
-/** The error answers that come before a handler: to who may not call, or not so often, and to what is no body. */
+/** The error answers that come before a handler: to what is no request, to who may not call, or not so often. */
 export function alwaysPossible(
   { permission }: Partial<RouteConfig>,
   { body, consumes }: { readonly body?: unknown; readonly consumes?: unknown },
 ): Record<number, TSchema> {
   const takesBody = body !== undefined || consumes !== undefined
-  return { ...(permission !== 'anyone' && problems(401, 403, 429, 503)), ...(takesBody && problems(400, 413, 415)) }
+  const toCallers = permission === 'anyone' ? problems(400) : problems(400, 401, 403, 429, 503)
+  return { ...toCallers, ...(takesBody && problems(413, 415)) }
 }
 
 const GUARDED = [400, 401, 403, 429, 503] as const

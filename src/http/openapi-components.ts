@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import Type, { type TSchema } from 'typebox'
 import * as access from '../contract/access.ts'
+import * as authenticate from '../contract/authenticate.ts'
 import * as authorize from '../contract/authorize.ts'
 import * as operation from '../contract/authorize-operation.ts'
 import * as batch from '../contract/batch.ts'
@@ -33,6 +34,7 @@ const MODULES: readonly object[] = [
   quota,
   quotaUse,
   access,
+  authenticate,
   authorize,
   batch,
   operation,
@@ -68,7 +70,7 @@ export function withComponents(document: Json): Json {
     if (!isObject(node)) return node
     const text = JSON.stringify(node)
     const name = isDefinition ? undefined : names.get(text)
-    if (name === undefined) return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, refer(value)]))
+    if (name === undefined) return withMapping(node, members(node, refer))
     if (!used.has(name)) {
       // Its place is kept before its parts are looked at: one of them may be itself.
       used.set(name, undefined)
@@ -87,6 +89,22 @@ export function withComponents(document: Json): Json {
     components: { ...components, schemas: { ...schemas, ...Object.fromEntries(named) }, responses },
     paths,
   }
+}
+
+function members(node: Json, made: (value: unknown) => unknown): Json {
+  return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, made(value)]))
+}
+
+/** Which of the schemas that are named by now is meant by which value: what they are called does not say it. */
+function withMapping({ discriminator, oneOf }: Json, named: Json): Json {
+  if (!isObject(discriminator) || !Array.isArray(oneOf) || !Array.isArray(named['oneOf'])) return named
+  const refs: readonly unknown[] = named['oneOf']
+  const mapping = oneOf.map(({ properties }, at) => {
+    const [value] = properties[String(discriminator['propertyName'])].enum
+    const ref = refs[at]
+    return [value, isObject(ref) ? ref['$ref'] : undefined]
+  })
+  return { ...named, discriminator: { ...discriminator, mapping: Object.fromEntries(mapping) } }
 }
 
 /** The error answers are the same on every route: each stands once, under its status' name. */

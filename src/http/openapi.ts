@@ -71,8 +71,13 @@ export async function describeRoutes(app: FastifyInstance): Promise<void> {
 /** What the way to a handler may answer is said here, so that no route can forget it. */
 function withEveryAnswer(schema: FastifySchema, { config }: RouteOptions): FastifySchema {
   if (schema?.response === undefined || config === undefined) return schema
-  return { ...schema, response: { ...alwaysPossible(config, schema), ...schema.response } }
+  const body = schema.body ?? (schema.consumes?.includes('application/x-ndjson') ? LINES : undefined)
+  const response = { ...alwaysPossible(config, schema), ...schema.response }
+  return { ...schema, ...(body !== undefined && { body }), response }
 }
+
+/** A body that is read line by line, as it comes: no validator ever sees the whole. */
+const LINES = { type: 'string', description: 'One JSON object in each line.' }
 
 /** The document, made from the contract alone: no server and no database is needed for it. */
 export async function openapiDocument(): Promise<object> {

@@ -36,6 +36,22 @@ test('what has a name stands once in the document, and every reference leads som
   expect(text.split(JSON.stringify(components.schemas.ResourceSelector))).toHaveLength(2)
 })
 
+test('which schema a value of a discriminator means is said, what a body of lines is, and when to try again', async () => {
+  const { paths, components } = JSON.parse(JSON.stringify(await openapiDocument()))
+  const { discriminator } = paths['/v1/authenticate'].post.requestBody.content['application/json'].schema
+  for (const [method, reference] of Object.entries<string>(discriminator.mapping)) {
+    const { properties } = components.schemas[reference.replace('#/components/schemas/', '')]
+    expect(properties.method.enum).toEqual([method])
+  }
+  expect(Object.keys(discriminator.mapping)).toEqual(['api_key', 'password', 'refresh_token', 'token'])
+  const { requestBody } = paths['/v1/entities/bulk'].post
+  expect(requestBody).toMatchObject({
+    required: true,
+    content: { 'application/x-ndjson': { schema: { type: 'string' } } },
+  })
+  expect(Object.keys(components.responses.TooManyRequests.headers)).toContain('Retry-After')
+})
+
 interface Operation {
   readonly operationId: string
   readonly requestBody?: unknown
