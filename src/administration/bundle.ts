@@ -3,7 +3,8 @@ import { carryOut } from './bundle/carry-out.ts'
 import { type BundleDiff, diffOf } from './bundle/diff.ts'
 import { type ReadBundle, SHOWN_PROBLEMS } from './bundle/document.ts'
 import { type Exported, exportBundle, type Part } from './bundle/export.ts'
-import { planOf } from './bundle/plan.ts'
+import { shownName } from './bundle/identity.ts'
+import { type Plan, planOf } from './bundle/plan.ts'
 import { referenceProblems } from './bundle/references.ts'
 import { heldAgainstTypes } from './bundle/typed.ts'
 import { storedThough, usesOfRemoved } from './bundle/uses.ts'
@@ -60,8 +61,25 @@ async function checkedPlan(change: Change, bundle: ReadBundle) {
     ...(await usesOfRemoved(change, bundle, plan)),
     ...(await storedThough(change, bundle)),
   ])
-  return { plan, warnings: held.warnings.slice(0, SHOWN_WARNINGS) }
+  return { plan, warnings: [...madeByHand(plan), ...held.warnings].slice(0, SHOWN_WARNINGS) }
 }
+
+/** Who exports a policy and takes a grant out of the file is to know that it stays. */
+function madeByHand({ byHand: { entities, assignments } }: Plan): Problem[] {
+  return [
+    ...staying('/entities', entities.length, entities.slice(0, SHOWN_NAMES).map(shownName.entities)),
+    ...staying('/assignments', assignments.length, assignments.slice(0, SHOWN_NAMES).map(shownName.assignments)),
+  ]
+}
+
+function staying(pointer: string, count: number, names: readonly string[]): Problem[] {
+  if (count === 0) return []
+  const which = count > names.length ? `${names.join(', ')}, …` : names.join(', ')
+  const detail = `${count} made by hand and not by a bundle (${which}): one that is left out later is not deleted`
+  return [{ pointer, detail }]
+}
+
+const SHOWN_NAMES = 3
 
 const SHOWN_WARNINGS = 100
 

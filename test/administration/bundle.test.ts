@@ -118,6 +118,22 @@ test('entities and assignments that were made by hand are changed by a bundle, n
   expect(given.items.map(({ subject }) => subject)).toEqual([ALICE])
 })
 
+test('who declares what was made by hand is told that it stays when it is left out', async () => {
+  await bench.administration.roles.put(by(), { name: 'editor' })
+  for (const id of ['a', 'b', 'c', 'd']) await bench.administration.entities.put(by(), { type: 'user', id })
+  await bench.administration.assignments.create(by(), { subject: ALICE, role: 'editor' })
+  const entities = ['a', 'b', 'c', 'd', 'e'].map((id) => ({ type: 'user', id }))
+  const declared = { entities, assignments: [ALICE, ENG].map((subject) => ({ subject, role: 'editor' })) }
+  const stays = 'one that is left out later is not deleted'
+  const warnings = [
+    { pointer: '/entities', detail: `4 made by hand and not by a bundle (user/a, user/b, user/c, …): ${stays}` },
+    { pointer: '/assignments', detail: `1 made by hand and not by a bundle (user/alice: editor): ${stays}` },
+  ]
+  for (let times = 0; times < 2; times++) expect((await apply(declared)).body.warnings).toEqual(warnings)
+  const own = { entities: [{ type: 'user', id: 'e' }], assignments: [{ subject: ENG, role: 'editor' }] }
+  expect((await apply(own)).body.warnings).toBeUndefined()
+})
+
 test('a reason is all about an assignment that can change, and its id stays', async () => {
   await apply(WHOLE)
   const before = await bench.administration.assignments.list({ tenant: 'acme' }, {}, FIRST_PAGE)

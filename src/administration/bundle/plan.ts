@@ -47,12 +47,19 @@ export interface Plan {
   readonly assignments?: SectionPlan<Documents['assignments'], GivenAssignment>
   /** Assignments that stay though their subject's entity goes: whoever follows the log must be told again. */
   readonly restated: readonly GivenAssignment[]
+  /** What the bundle declares and somebody made besides: no bundle that leaves it out deletes it. */
+  readonly byHand: ByHand
+}
+
+export interface ByHand {
+  readonly entities: readonly Documents['entities'][]
+  readonly assignments: readonly Documents['assignments'][]
 }
 
 /** Compares a bundle with what the tenant has, and writes nothing. */
 export async function planOf(change: Change, { settings, sections }: ReadBundle): Promise<Plan> {
   const entities = sections.entities && (await planEntities(change, sections.entities))
-  const gone = new Set((entities?.removed ?? []).map(refIdentity))
+  const gone = new Set((entities?.plan.removed ?? []).map(refIdentity))
   const assigned = sections.assignments && (await planAssignments(change, sections.assignments, gone))
   return {
     settings: settings && (await planSettings(change, settings)),
@@ -60,9 +67,10 @@ export async function planOf(change: Change, { settings, sections }: ReadBundle)
     ...(sections.policies && { policies: await planPolicies(change, sections.policies) }),
     ...(sections.roles && { roles: await planDocuments(change, roles, normalRole, sections.roles) }),
     ...(sections.rules && { rules: await planDocuments(change, rules, normalRule, sections.rules) }),
-    ...(entities && { entities }),
+    ...(entities && { entities: entities.plan }),
     ...(assigned && { assignments: assigned.plan }),
     restated: assigned?.restated ?? [],
+    byHand: { entities: entities?.byHand ?? [], assignments: assigned?.byHand ?? [] },
   }
 }
 
@@ -130,9 +138,13 @@ async function planPolicies(change: Change, wanted: readonly Placed<Policy>[]): 
 
 type Whole = Required<Entity>
 
-async function planEntities({ trx, tenant }: Change, wanted: readonly Placed<Whole>[]): Promise<SectionPlan<Whole>> {
+async function planEntities(
+  { trx, tenant }: Change,
+  wanted: readonly Placed<Whole>[],
+): Promise<{ plan: SectionPlan<Whole>; byHand: Whole[] }> {
   const plan: SectionPlan<Whole> = { added: [], changed: [], removed: [], unchanged: 0 }
   const kept = new Set<string>()
+  const standing = new Map<string, Whole>()
   for await (const slice of slices(wanted)) {
     const stored = await getEntities(
       trx,
@@ -146,18 +158,20 @@ async function planEntities({ trx, tenant }: Change, wanted: readonly Placed<Who
       const before = present.get(identity)
       if (before === undefined) plan.added.push(document)
       else note(plan, before, document)
+      if (before !== undefined) standing.set(identity, document)
     }
   }
   const read = (after: EntityRef | undefined, limit: number) =>
     entitiesOfBundles(trx, tenant, after ?? { type: '', id: '' }, limit)
   for await (const page of pages(read)) {
+    for (const ref of page) standing.delete(refIdentity(ref))
     const left = page.filter((ref) => !kept.has(refIdentity(ref)))
     if (left.length === 0) continue
     const holders = new Set((await holdersAmong(trx, tenant, left)).map(refIdentity))
     const gone = left.filter((ref) => !holders.has(refIdentity(ref)))
     plan.removed.push(...(await getEntities(trx, tenant, gone)).map(({ document }) => document))
   }
-  return plan
+  return { plan, byHand: [...standing.values()] }
 }
 
 type OfBundle = Awaited<ReturnType<typeof assignmentsOfBundles>>[number]
@@ -167,11 +181,12 @@ async function planAssignments(
   { trx, tenant }: Change,
   wanted: readonly Placed<Documents['assignments']>[],
   gone: ReadonlySet<string>,
-): Promise<{ plan: AssignmentsPlan; restated: GivenAssignment[] }> {
+): Promise<{ plan: AssignmentsPlan; restated: GivenAssignment[]; byHand: Documents['assignments'][] }> {
   const plan: AssignmentsPlan = { added: [], changed: [], removed: [], unchanged: 0 }
   const restated: GivenAssignment[] = []
   const left = await byIdentity(wanted, identityOf.assignments)
   const kept = new Set(left.keys())
+  const standing = new Map<string, Documents['assignments']>()
   for await (const slice of slices(await pairsOf(wanted))) {
     const read = (after: GivenAssignment | undefined, limit: number) =>
       assignmentsOfPairs(trx, tenant, slice, after?.id ?? NIL_UUID, limit)
@@ -180,6 +195,7 @@ async function planAssignments(
         const identity = identityOf.assignments(before)
         const after = left.get(identity)
         if (after === undefined || !left.delete(identity)) continue
+        standing.set(identity, after)
         if (same(normalAssignment(before), after)) plan.unchanged++
         else plan.changed.push({ before, after: { ...before, reason: after.reason ?? null } })
         if (gone.has(refIdentity(before.subject))) restated.push({ ...before, reason: after.reason ?? null })
@@ -191,10 +207,12 @@ async function planAssignments(
     assignmentsOfBundles(trx, tenant, after?.assignment.id ?? NIL_UUID, limit)
   for await (const page of pages(read)) {
     for (const { assignment, stays } of page) {
-      if (!stays && !kept.has(identityOf.assignments(assignment))) plan.removed.push(assignment)
+      const identity = identityOf.assignments(assignment)
+      standing.delete(identity)
+      if (!stays && !kept.has(identity)) plan.removed.push(assignment)
     }
   }
-  return { plan, restated }
+  return { plan, restated, byHand: [...standing.values()] }
 }
 
 /** Who is given what, each once: a subject with many scopes of one role is asked about once. */
