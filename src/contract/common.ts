@@ -150,7 +150,10 @@ export const DecisionHeaders = Type.Object({
 export const WriteHeaders = Type.Object({
   ...actingHeaders,
   'verdict-reason': Type.Optional(
-    Type.String({ minLength: 1, maxLength: 2000, description: 'Why; kept in the change log.' }),
+    Type.String({
+      pattern: '^[ -~]{1,2000}$',
+      description: 'Why, in visible ASCII, as headers carry nothing else unharmed; kept in the change log.',
+    }),
   ),
   'idempotency-key': Type.Optional(HeaderText(255)),
   'if-match': Type.Optional(HeaderText(255)),

@@ -235,9 +235,14 @@ attacks('headers', [
     },
   ],
   [
-    'a reason that is no ASCII in a header',
+    'a reason that is empty',
     '400 /verdict-reason',
     () => verdict.ask('PUT /v1/roles/x', { body: {}, headers: { 'verdict-reason': '' } }),
+  ],
+  [
+    'a reason that is no ASCII in a header',
+    '400 /verdict-reason',
+    () => verdict.ask('PUT /v1/roles/x', { body: {}, headers: { 'verdict-reason': 'wegen Gr\u00f6\u00dfe' } }),
   ],
   [
     'an Idempotency-Key of 300 characters',
