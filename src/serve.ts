@@ -32,6 +32,7 @@ import { listen } from './serve/listen.ts'
 import { fillWithPreset } from './serve/preset.ts'
 import { openQuotas } from './serve/quotas.ts'
 import { readinessOf } from './serve/readiness.ts'
+import { roundsOf } from './serve/rounds.ts'
 import { mismatchEvent } from './serve/security.ts'
 import { openTrail } from './serve/trail.ts'
 import { warnOfJournalsLeft } from './serve/workers.ts'
@@ -89,6 +90,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   const keys = await keysFor(config, dataDir, screen)
   const url = await databaseUrl(config, dataDir, logger, opened)
   const opening = { url, logger, opened }
+  const { every } = roundsOf(opened, logger)
   const database = openPool(opening, 'verdict', config.poolSize)
   // Writers of a busy tenant wait for each other with a connection in hand: what decisions need does not queue there.
   const facts = openPool(opening, 'verdict facts', FACT_CONNECTIONS)
@@ -130,16 +132,16 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   const administration = administer(database, trail, snapshots, revoked, people, redactor, logger)
   if (config.preset !== undefined) await fillWithPreset(administration, config.preset)
   const state = { isClosing: false, skew: await skewOf(database, clock) }
-  every(MINUTE, opened, async () => {
+  every(MINUTE, 'clock skew', async () => {
     state.skew = await skewOf(database, clock)
   })
 
   const signingKeys = await openSigningKeys(facts.db, deploymentKey)
   // Which keys there are is known everywhere within a second, as is what else is revoked.
-  every(SECOND, opened, () => signingKeys.poll())
+  every(SECOND, 'signing keys', () => signingKeys.poll())
   const keyUse = new KeyUse((tenant, uses) => noteUse(database.db.of(tenant), tenant, uses))
   opened.add('use of keys', () => keyUse.drain())
-  every(MINUTE, opened, () => keyUse.drain())
+  every(MINUTE, 'noting use of keys', () => keyUse.drain())
   const trustedTokens = new TrustedTokens({
     parseJson,
     fetchJson: jsonFetcher({
@@ -151,8 +153,8 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   const counting = openPool(opening, 'verdict quotas', QUOTA_CONNECTIONS)
   const { quotas, prune } = openQuotas(counting.db, deploymentKey, clock)
   opened.add('quotas', () => quotas.close())
-  every(SECOND, opened, () => quotas.sweep())
-  every(MINUTE, opened, prune)
+  every(SECOND, 'sweeping quotas', () => quotas.sweep())
+  every(MINUTE, 'pruning counters', prune)
   // A verification holds a connection for as long as it takes.
   const verifying = openPool(opening, 'verdict verify', VERIFICATIONS, { queryTimeout: VERIFY_QUERY_MS })
   const contexts = contextTokens(signingKeys, config.publicUrl, (id) => revoked.isRevoked(id))
@@ -202,9 +204,9 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
       }),
   })
   opened.add('failed authentications', () => authenticator.drain('all'))
-  every(MINUTE, opened, () => authenticator.drain('past'))
-  every(MINUTE, opened, () => pruneThrottles(database.db))
-  every(MINUTE, opened, () => pruneRevocations(database.db))
+  every(MINUTE, 'counting failed authentications', () => authenticator.drain('past'))
+  every(MINUTE, 'pruning throttles', () => pruneThrottles(database.db))
+  every(MINUTE, 'pruning revocations', () => pruneRevocations(database.db))
   opened.add('door', (ms) => door.close(Math.min(ms, DOOR_MS)))
   const address = await listen(app, config)
   return {
@@ -222,10 +224,4 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
 
 async function skewOf({ db }: OpenDatabase, clock: () => number): Promise<number | undefined> {
   return clockSkew(db, clock).catch(() => undefined)
-}
-
-function every(ms: number, opened: Opened, work: () => Promise<void>): void {
-  // What it does is tried again the next time; who must know of a failure is told by the part that failed.
-  const timer = setInterval(() => void work().catch(() => undefined), ms).unref()
-  opened.add('timer', () => clearInterval(timer))
 }
