@@ -108,6 +108,11 @@ export function eventId(now: number): { readonly id: string; readonly at: string
   return { id: v7({ msecs: latest.msecs, seq: latest.seq, random }), at: latest.at }
 }
 
+/** The instant in a UUIDv7, its first 48 bits: of an event's id or a writer's. ms since the epoch. */
+export function instantIn(id: string): number {
+  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16)
+}
+
 function randomBytes(): Uint8Array {
   if (used === pool.length) {
     randomFillSync(pool)

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { FastifyRequest } from 'fastify'
+import { instantIn } from '../audit/event.ts'
 import type { Finding } from '../audit/verify/findings.ts'
 import type { OutsideNote } from '../audit/verify/outside.ts'
 import { type TenantReport, type TenantScope, verifyTenant } from '../audit/verify/tenant.ts'
@@ -98,9 +99,8 @@ async function onceSealed<T>(id: string, prove: () => Promise<T | undefined>): P
   }
 }
 
-/** By the instant in a UUIDv7. */
 function isYoung(id: string): boolean {
-  return Date.now() - Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) < SEALED_MS
+  return Date.now() - instantIn(id) < SEALED_MS
 }
 
 /** A verification holds a snapshot of the database, and so holds up pruning and the vacuum. */

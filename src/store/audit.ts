@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { type Kysely, type Selectable, sql } from 'kysely'
 import Type from 'typebox'
 import { validate, version } from 'uuid'
-import type { AuditEvent } from '../audit/event.ts'
+import { type AuditEvent, instantIn } from '../audit/event.ts'
 import { EventTypes } from '../contract/audit-reading.ts'
 import { Failure } from '../failure.ts'
 import { type AuditFilter, alternativesOf, bounded, type Condition, type Hash } from './audit-filter.ts'
@@ -75,14 +75,14 @@ export async function findAuditRecord(db: Kysely<Database>, tenant: string, id: 
     .selectFrom('audit')
     .select(['id', 'writer', 'seq', 'record'])
     .where('tenant_id', '=', tenant)
-    .where('at', '=', instantOf(id))
+    .where('at', '=', new Date(instantIn(id)))
     .where('id', '=', id)
     .executeTakeFirst()
 }
 
 /** Past the event `id` in this order. */
 function beyond(id: string, order: 'asc' | 'desc'): Condition {
-  const at = instantOf(id)
+  const at = new Date(instantIn(id))
   return order === 'desc' ? sql`(at, id) < (${at}, ${id}::uuid)` : sql`(at, id) > (${at}, ${id}::uuid)`
 }
 
@@ -108,11 +108,6 @@ function isEventId(id: string): boolean {
   return validate(id) && version(id) === 7
 }
 
-/** The instant in a UUIDv7: its first 48 bits. */
-function instantOf(id: string): Date {
-  return new Date(Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16))
-}
-
 const LEAF = Buffer.of(0)
 
 export function itemOf(row: AuditRow, tenant: string): AuditItem {
@@ -120,7 +115,7 @@ export function itemOf(row: AuditRow, tenant: string): AuditItem {
   const place = { writer, seq, hash: createHash('sha256').update(LEAF).update(record).digest('hex') }
   const event = eventIn(record.toString('utf8'))
   if (event !== undefined) return { ...event, ...place }
-  return { id, at: instantOf(id).toISOString(), tenant, unreadable: true, ...place }
+  return { id, at: new Date(instantIn(id)).toISOString(), tenant, unreadable: true, ...place }
 }
 
 /** One line of an export: the exact recorded text, with where it stands added behind its last member. */

@@ -1,5 +1,6 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import { Failure } from '../../failure.ts'
+import { instantIn } from '../event.ts'
 import type { VerifierKey } from '../note.ts'
 import { rangeAt } from '../seal/subtrees.ts'
 import type { Evidence, RecordScope, StoredRecord, WriterState } from './evidence.ts'
@@ -202,14 +203,14 @@ class TenantCheck {
     const { to } = this.#scope
     let counted = 0
     for (const { writer, position = 0 } of writers) {
-      if (this.#parts.has(writer) || (to !== undefined && begun(writer) >= to.getTime())) continue
+      if (this.#parts.has(writer) || (to !== undefined && instantIn(writer) >= to.getTime())) continue
       const gone = this.#pruned.upTo(writer)
       const sealed = (await this.#evidence.lastCheckpoint(writer))?.size ?? 0
       const records = Math.max(position, sealed) - gone
       counted += Math.max(records, LEAST_OF_A_LOG)
       if (counted > MOST_OTHERS) return
       if (records <= 0) continue
-      const near = await this.#evidence.countAfter(writer, gone - 1, new Date(begun(writer) - HOUR))
+      const near = await this.#evidence.countAfter(writer, gone - 1, new Date(instantIn(writer) - HOUR))
       const there = near < records ? await this.#evidence.countAfter(writer, gone - 1, undefined) : near
       if (there >= records) continue
       const detail = `of the ${records} records of a log in which none of the tenant's is found, ${there} are there: the others may be its own`
@@ -259,11 +260,6 @@ class TenantCheck {
     }
     return logs
   }
-}
-
-/** When a writer began, by its name: a UUIDv7. ms. */
-function begun(writer: string): number {
-  return Number.parseInt(writer.slice(0, 8) + writer.slice(9, 13), 16)
 }
 
 function hasGap(counts: NumberSet, found: NumberSet, first: number, last: number): boolean {

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { instantIn } from '../../audit/event.ts'
 import type { Refund, RefundBody } from '../../contract/quotas.ts'
 import { Failure } from '../../failure.ts'
 import type { AuditItem } from '../../store/audit.ts'
@@ -54,8 +55,7 @@ export async function refundDecision(
 }
 
 async function recordOf(db: TenantDatabase, tenant: string, id: string, now: number): Promise<AuditItem | undefined> {
-  // The first 48 bits of its id say when it was made.
-  const isFresh = now - Number.parseInt(id.replace('-', '').slice(0, 12), 16) < FRESH_MS
+  const isFresh = now - instantIn(id) < FRESH_MS
   for (let tries = 1; ; tries++) {
     const found = await getAudit(db.of(tenant), tenant, id)
     if (found !== undefined || !isFresh || tries === TRIES) return found
