@@ -42,7 +42,10 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   }
 }
 
-function commands(io: Io, ended: (status: number) => void): Command {
+/** What a command calls with its exit status. */
+type Ended = (status: number) => void
+
+function commands(io: Io, ended: Ended): Command {
   const program = new Command('verdict')
     .description('A policy decision point: it decides from memory, and no decision leaves unrecorded.')
     .version(version(), '-V, --version', 'print the version')
@@ -52,7 +55,21 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
 
-  // A subcommand takes over exitOverride and the output from `program`.
+  // A subcommand takes over exitOverride and the output from `program`. The order is the one that the help lists them in.
+  addService(program, io, ended)
+  addAudit(program, io, ended)
+  addJournal(program, io, ended)
+  addKeys(program, io, ended)
+  addCheck(program, io, ended)
+  addBundles(program, io, ended)
+  addTest(program, io, ended)
+  addOpenApi(program, io, ended)
+
+  pointToHelp(program, program.name())
+  return program
+}
+
+function addService(program: Command, io: Io, ended: Ended): void {
   program
     .command('serve')
     .description('run the service; everything is set by environment variables')
@@ -63,7 +80,9 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .command('migrate')
     .description('bring the database’s schema up to date, as its owner, and give the service’s role its rights')
     .action(async () => ended(await (await import('./migrate.ts')).migrateDatabase(io)))
+}
 
+function addAudit(program: Command, io: Io, ended: Ended): void {
   const audit = program.command('audit').description('read, follow, prove and prune the audit trail')
   addAuditReading(audit, server, io, ended)
 
@@ -104,7 +123,9 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .option('--json', 'print the result as JSON')
     .addHelpText('after', auditPruneHelp)
     .action(async (options: PruneCommand) => ended(await (await import('./prune.ts')).prune(options, io)))
+}
 
+function addJournal(program: Command, io: Io, ended: Ended): void {
   program
     .command('journal')
     .description('what a process has recorded and the database may not have yet')
@@ -116,7 +137,9 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .action(async (dir: string, options: ShipOptions) =>
       ended(await (await import('./journal.ts')).shipJournal(dir, options, io)),
     )
+}
 
+function addKeys(program: Command, io: Io, ended: Ended): void {
   const keys = program
     .command('keys')
     .description('the keys that sign access tokens, and the key that seals what is secret')
@@ -135,7 +158,9 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .description('seal under VERDICT_MASTER_KEY what VERDICT_MASTER_KEY_PREVIOUS has sealed')
     .addHelpText('after', keysResealHelp)
     .action(async () => ended(await (await import('./keys.ts')).reseal(io)))
+}
 
+function addCheck(program: Command, io: Io, ended: Ended): void {
   program
     .command('check')
     .description('decide one request against a policy file, without a database')
@@ -148,7 +173,10 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .action(async (request: string, options: { policy: string; now?: string; json?: true; explain?: true }) =>
       ended(await (await import('./check.ts')).check(request, options, io)),
     )
+}
 
+/** What talks to a running Verdict about the whole policy of a tenant. */
+function addBundles(program: Command, io: Io, ended: Ended): void {
   server(program.command('apply'))
     .description('make a tenant of a running Verdict what a bundle declares, and say what that changed')
     .argument('[path]', 'a bundle (YAML or JSON), or a folder of them that make one')
@@ -169,7 +197,9 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .option('-o, --output <file>', 'write it to this file, whole or not at all')
     .addHelpText('after', exportHelp)
     .action(async (options: ExportOptions) => ended(await (await import('./export.ts')).exportBundle(options, io)))
+}
 
+function addTest(program: Command, io: Io, ended: Ended): void {
   program
     .command('test')
     .description('ask a policy the questions of test cases, and say where it decides otherwise than wanted')
@@ -184,15 +214,14 @@ function commands(io: Io, ended: (status: number) => void): Command {
     .action(async (paths: string[], options: TestOptions) =>
       ended(await (await import('./test.ts')).testPolicies(paths, options, io)),
     )
+}
 
+function addOpenApi(program: Command, io: Io, ended: Ended): void {
   program
     .command('openapi')
     .description('print the description of the HTTP API (OpenAPI 3.1, YAML)')
     .option('--json', 'print it as JSON')
     .action(async (options: { json?: true }) => ended(await (await import('./openapi.ts')).openapi(options, io)))
-
-  pointToHelp(program, program.name())
-  return program
 }
 
 /** After an error of usage, to the help of the very command. */
