@@ -11,7 +11,7 @@ export function redactedChange(row: ChangeRow, redaction: Redaction): ChangeRow 
   const { kind, key, actor, before, after } = row
   return {
     ...row,
-    actor: { ...actor, id: redaction.id(['actor', 'id'], actor.id) },
+    actor: redactedActor(actor, redaction),
     key:
       (kind === 'entity' || kind === 'credential') && key?.['id'] !== undefined
         ? { ...key, id: redaction.entityId(key['id']) }
@@ -68,9 +68,7 @@ function redactedAssignment(assignment: Partial<LoggedAssignment>, redaction: Re
   return {
     ...redactedHolder(assignment, redaction),
     ...(within !== undefined && { within: { ...within, id: redaction.id(['resource', 'id'], within.id) } }),
-    ...(granted_by !== undefined && {
-      granted_by: { ...granted_by, id: redaction.id(['actor', 'id'], granted_by.id) },
-    }),
+    ...(granted_by !== undefined && { granted_by: redactedActor(granted_by, redaction) }),
   }
 }
 
@@ -81,11 +79,10 @@ function redactedCapability(capability: Partial<GivenCapability>, redaction: Red
 
 function redactedRequest(request: Partial<GivenPermissionRequest>, redaction: Redaction): object {
   const { asked_by, decision } = request
-  const actor = (ref: EntityRef) => ({ ...ref, id: redaction.id(['actor', 'id'], ref.id) })
   return {
     ...redactedHolder(request, redaction),
     ...redactedResources(request, redaction),
-    ...(asked_by !== undefined && { asked_by: actor(asked_by) }),
+    ...(asked_by !== undefined && { asked_by: redactedActor(asked_by, redaction) }),
     ...(decision && { decision: redactedDecision(decision, redaction) }),
   }
 }
@@ -96,9 +93,14 @@ function redactedDecision(
 ): object {
   return {
     ...decision,
-    by: { ...by, id: redaction.id(['actor', 'id'], by.id) },
+    by: redactedActor(by, redaction),
     granted: granted && { ...granted, ...redactedResources(granted, redaction) },
   }
+}
+
+/** Whoever did something, whatever the member is called that names them. */
+function redactedActor<T extends EntityRef>(actor: T, redaction: Redaction): T {
+  return { ...actor, id: redaction.id(['actor', 'id'], actor.id) }
 }
 
 function redactedHolder(held: { readonly subject?: EntityRef }, redaction: Redaction): object {
