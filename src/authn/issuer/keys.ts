@@ -1,7 +1,8 @@
-import { type CryptoKey, importJWK, type JWK } from 'jose'
+import type { CryptoKey } from 'jose'
 import Type from 'typebox'
 import { Value } from 'typebox/value'
 import type { Algorithm } from '../../policy/issuer.ts'
+import { importedKey } from '../public-key.ts'
 
 /** A public key, for one algorithm alone. */
 export interface PublicKey {
@@ -13,7 +14,6 @@ export interface PublicKey {
 }
 
 const MAX_KEYS = 100
-const MIN_RSA_BITS = 2048
 
 /** Of a JWK nothing else is read: not where certificates are (`x5u`), nor what else it may say. */
 const Jwk = Type.Object({
@@ -52,7 +52,7 @@ export async function keysOf(jwk: unknown, algorithms: readonly Algorithm[]): Pr
   )
   const keys: PublicKey[] = []
   for (const algorithm of fitting) {
-    const key = await imported(JSON.parse(text), algorithm)
+    const key = await importedKey(JSON.parse(text), algorithm)
     if (key !== undefined) keys.push({ kid, algorithm, key, text })
   }
   return keys
@@ -69,17 +69,4 @@ function algorithmsOf(kty: string, crv: string | undefined): readonly Algorithm[
 /** The one algorithm with two names (RFC 9864). */
 function nameOf(algorithm: string): string {
   return algorithm === 'EdDSA' ? 'Ed25519' : algorithm
-}
-
-async function imported(jwk: JWK, algorithm: Algorithm): Promise<CryptoKey | undefined> {
-  try {
-    const key = await importJWK(jwk, algorithm)
-    return key instanceof Uint8Array || isShort(key) ? undefined : key
-  } catch {
-    return undefined
-  }
-}
-
-function isShort({ algorithm }: CryptoKey): boolean {
-  return 'modulusLength' in algorithm && Number(algorithm.modulusLength) < MIN_RSA_BITS
 }
