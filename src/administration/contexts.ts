@@ -107,7 +107,7 @@ export function contextAdministration(parts: ContextParts): ContextAdministratio
       const verified = await tokens.verify(token)
       const refused = tokens.refusal(verified, tenant, clock())
       if (verified !== undefined && refused === undefined) return { verified }
-      // Of another tenant's nothing is told, nor kept.
+      // Of another tenant's token nothing is shown and nothing is recorded.
       return {
         refused: refused ?? 'context_invalid',
         verified: verified?.claims.tenant === tenant ? verified : undefined,

@@ -54,7 +54,7 @@ export type LoginOutcome =
   | {
       readonly subject: undefined
       readonly reason: RefusalReason
-      /** The tenant, if there is such a one, and the account, if there is such a one. */
+      /** The tenant and the account, each if there is one. */
       readonly tenant: string | undefined
       readonly account: EntityRef | undefined
       /** What a record calls the account, whether there is one or not. */

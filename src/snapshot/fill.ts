@@ -71,7 +71,7 @@ export class Fill implements Nodes {
     return true
   }
 
-  /** False: the tenant has come to the revision of the load, and it is another one of that number. */
+  /** False: the tenant has reached the revision number of the load, but by another history (the ids differ). */
   follow(revision: Roll): boolean {
     if (this.#landed === undefined) {
       this.#since.push(revision)

@@ -24,7 +24,7 @@ export async function parentOf(
   const { trx, tenant, at } = change
   const found = await getCapability(trx, tenant, from, at)
   const isHeld = found !== undefined && (holder === undefined || isSame(found.subject, holder))
-  // What somebody else holds, and what is not there, are one to who may not read it.
+  // To a caller who may not read it, what belongs to somebody else looks the same as what does not exist.
   if (!isHeld) throw missing(holder, from)
   if (found.revoked_at !== null || !(Date.parse(found.document.expires_at) > at.getTime())) {
     throw holder === undefined ? gone(from) : notHeld(`the capability ${from} has ended`)

@@ -158,7 +158,7 @@ class Sealer {
     return signCheckpoint({ ...own, ...list, at, final }, this.#options.signer())
   }
 
-  /** Of the attempt before nobody knows whether it was kept: then the store is asked. */
+  /** Nobody knows whether the previous attempt was kept, so the store is asked. */
   async #settle(book: LogBook, attempt: Signed): Promise<void> {
     const note = await this.#options.seals.lastNote(book.writer, attempt.size)
     if (note === attempt.note) {
@@ -182,7 +182,7 @@ class Sealer {
     })
   }
 
-  /** What the store says of all logs; one that went back or away there is told as it was, so that it is missed. */
+  /** The store's word on all logs. One that shrank or vanished is stated at its old size: a verifier misses it. */
   async #knownLogs(book: LogBook): Promise<Map<string, SealedSize>> {
     const logs = new Map(book.told)
     for (const found of await this.#options.seals.knownLogs()) {

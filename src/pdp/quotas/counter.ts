@@ -12,7 +12,7 @@ const PART = 64
 /** From here on there is no reserving ahead: each unit is worth a question. */
 const FEW = 16
 
-/** What a process knows of one counter, and the block of units that it has in hand. */
+/** What a process knows of one counter, and the units that it has reserved of it and not spent yet. */
 export class Counter {
   readonly tenant: string
   readonly quota: CompiledQuota
@@ -60,7 +60,7 @@ export class Counter {
     return this.#reset_at
   }
 
-  /** Units in hand. */
+  /** Units that are reserved for this process and not spent yet: what other comments call "in hand". */
   get block(): number {
     return this.#block
   }
