@@ -101,7 +101,7 @@ function pointerOf({ keyword, instancePath, params }: ErrorObject): string {
   return typeof member === 'string' ? `${instancePath}/${escaped(member)}` : instancePath
 }
 
-function detailOf({ keyword, params, message, schema }: ErrorObject): string {
+function detailOf({ keyword, params, message, schema, parentSchema, data }: ErrorObject): string {
   switch (keyword) {
     case 'required':
       return 'is required'
@@ -110,7 +110,9 @@ function detailOf({ keyword, params, message, schema }: ErrorObject): string {
     case 'additionalProperties':
       return 'is not a member that is known here'
     case 'discriminator':
-      return params['error'] === 'tag' ? 'is required' : 'is none of those that are known here'
+      // Ajv says the same of a tag that is no text as of one that is missing.
+      if (!Object.hasOwn(Object(data), params['tag'])) return 'is required'
+      return `must be one of: ${tags(params['tag'], parentSchema)}`
     case 'const':
       return `must be ${JSON.stringify(params['allowedValue'])}`
     case 'enum':
@@ -129,6 +131,13 @@ const FORMATS: Readonly<Record<string, string>> = { 'date-time': INSTANT, uri: '
 
 function listed(values: unknown): string {
   return Array.isArray(values) ? values.map((value) => JSON.stringify(value)).join(', ') : 'what the schema says'
+}
+
+/** The values of the member that says which way is meant. */
+function tags(tag: string, choice: ErrorObject['parentSchema']): string {
+  const ways: unknown = choice?.['oneOf']
+  const values = Array.isArray(ways) ? ways.map((way) => way?.properties?.[tag]?.const) : []
+  return listed(values.filter((value) => value !== undefined))
 }
 
 /** How a choice reads: `"allow"`, `{role}`, `null`. */
