@@ -1,4 +1,4 @@
-import { sql, type Transaction } from 'kysely'
+import { type RawBuilder, sql, type Transaction } from 'kysely'
 import type {
   Evidence,
   RecordScope,
@@ -67,6 +67,7 @@ function evidenceIn(trx: Transaction<Database>): Evidence {
     },
     records: (scope) => records(trx, scope),
     revisions: (tenant) => revisions(trx, tenant),
+    recordsAfter: (writer, seq, since) => recordsAfter(trx, writer, seq, since),
     countAfter: (writer, seq, since) => countAfter(trx, writer, seq, since),
   }
 }
@@ -154,12 +155,36 @@ async function* records(trx: Transaction<Database>, scope: RecordScope): AsyncGe
   ]
   const where = conditions.length === 0 ? sql`` : sql`where ${sql.join(conditions, sql` and `)}`
   const ordered = order === undefined ? sql`` : order === 'asc' ? sql`order by at, id` : sql`order by at desc, id desc`
+  yield* pagesOf(trx, sql`from audit ${where} ${ordered}`)
+}
+
+/** By time where it is given, through the keys of all tenants: no index begins with the time. */
+function recordsAfter(
+  trx: Transaction<Database>,
+  writer: string,
+  seq: number,
+  since: Date | undefined,
+): AsyncGenerator<readonly StoredRecord[]> {
+  return since === undefined
+    ? pagesOf(trx, sql`from audit where writer = ${writer} and seq > ${seq}`)
+    : pagesOf(
+        trx,
+        sql`from (select found.* from tenants, lateral (
+          select * from audit
+          where tenant_id = tenants.id and at >= ${since} and writer = ${writer} and seq > ${seq}) found) found`,
+      )
+}
+
+async function* pagesOf(
+  trx: Transaction<Database>,
+  from: RawBuilder<unknown>,
+): AsyncGenerator<readonly StoredRecord[]> {
   await sql`declare records no scroll cursor for
     select tenant_id, at, id, writer, seq, record, type, actor_type, actor_id, subject_type, subject_id, action,
            resource_type, resource_id, decision, reason, rules, ip, request_id, trace_id,
            subject_hash is not distinct from hashtext(subject_id)
              and resource_hash is not distinct from hashtext(resource_id) as is_found
-    from audit ${where} ${ordered}`.execute(trx)
+    ${from}`.execute(trx)
   let failed = false
   try {
     for (;;) {
@@ -206,7 +231,7 @@ async function loggedOf(trx: Transaction<Database>, tenant: string): Promise<Map
   }
 }
 
-/** By time where it is given, through the keys of all tenants: no index begins with the time. */
+/** As `recordsAfter`. */
 async function countAfter(
   trx: Transaction<Database>,
   writer: string,

@@ -5,6 +5,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { leafHash } from '../../src/audit/merkle.ts'
 import { copiesFile, notesIn } from '../../src/audit/seal/copies.ts'
+import { type TenantReport, verifyTenant } from '../../src/audit/verify/tenant.ts'
 import { type TrailReport, verifyTrail } from '../../src/audit/verify/whole.ts'
 import { withEvidence } from '../../src/store/audit-evidence.ts'
 import { openDatabase } from '../../src/store/database.ts'
@@ -110,6 +111,16 @@ async function verify(url: string, outside: readonly string[] = []): Promise<Tra
     return await withEvidence(db, (evidence) =>
       verifyTrail(evidence, { outside: outside.map((note) => ({ note, from: 'outside' })) }),
     )
+  } finally {
+    await close()
+  }
+}
+
+/** By what a tenant can verify of itself. */
+async function verifyOwn(url: string): Promise<TenantReport> {
+  const { db, close } = openDatabase({ url, size: 1, queryTimeout: 60_000, connectTimeout: 10_000 })
+  try {
+    return await withEvidence(db, (evidence) => verifyTenant(evidence, { tenant: 'default' }))
   } finally {
     await close()
   }
@@ -411,6 +422,46 @@ describe('somebody with all rights on the database', () => {
       const details = found.findings.shown.map(({ detail }) => detail)
       expect(details.length === 0 || details.some((detail) => says.test(detail))).toBe(true)
     }
+  })
+
+  const LAST = `(select max(seq) - 40 from audit where tenant_id = 'default')`
+  test.each([
+    [
+      'the last of its records',
+      [`update audit set tenant_id = 'system' where tenant_id = 'default' and seq > ${LAST}`],
+    ],
+    ['all of its records', [`update audit set tenant_id = 'system' where tenant_id = 'default'`]],
+    [
+      'the last of its records behind others',
+      [
+        `create temp table hidden as select * from audit where tenant_id = 'default' and seq > ${LAST}`,
+        `delete from audit where tenant_id = 'default' and seq > ${LAST}`,
+        `insert into audit (tenant_id, at, id, writer, seq, type, record)
+         select 'system', at, id, writer, seq, 'decision', 'junk' from hidden`,
+      ],
+    ],
+    [
+      'the last of its records behind copies of somebody else’s',
+      [
+        `create temp table hidden as select * from audit where tenant_id = 'default' and seq > ${LAST}`,
+        `delete from audit where tenant_id = 'default' and seq > ${LAST}`,
+        `insert into audit (tenant_id, at, id, writer, seq, type, record)
+         select 'system', hidden.at, hidden.id, hidden.writer, hidden.seq, 'decision', other.record
+         from hidden, lateral (select record from audit where tenant_id = 'system' limit 1) other`,
+      ],
+    ],
+  ])('who gives another tenant %s is found out by its own verification', async (_what, statements) => {
+    const url = await copyOf('given')
+    onTestFinished(() => asAdmin(`drop database if exists ${nameOf(url)} with (force)`))
+    expect((await verifyOwn(url)).findings.shown).toEqual([])
+    await asOwner(url, async (owner) => {
+      await owner.query('set session_replication_role = replica')
+      for (const statement of statements) expect(await rowsOf(owner.query(statement))).toBeGreaterThan(0)
+    })
+    const { shown } = (await verifyOwn(url)).findings
+    expect(shown.map(({ kind }) => kind)).toContain('missing')
+    // Whatever is wrong with what others have is not for its eyes.
+    expect(shown.filter(({ tenant }) => tenant !== undefined && tenant !== 'default')).toEqual([])
   })
 
   test('who restores an older state is found out by a checkpoint that was kept outside, and by that alone', async () => {

@@ -106,6 +106,8 @@ export interface Evidence {
   records(scope: RecordScope): AsyncIterable<readonly StoredRecord[]>
   /** Of this tenant, or of all there are. */
   revisions(tenant?: string): AsyncIterable<StoredRevisions>
-  /** How many records of this writer stand after `seq`, of all tenants: among those from `since` on, or among all. */
+  /** Records of this writer after `seq`, of all tenants: among those from `since` on, or among all. As `records`. */
+  recordsAfter(writer: string, seq: number, since: Date | undefined): AsyncIterable<readonly StoredRecord[]>
+  /** How many these are. */
   countAfter(writer: string, seq: number, since: Date | undefined): Promise<number>
 }

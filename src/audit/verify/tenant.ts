@@ -50,8 +50,24 @@ interface Part {
   last: { readonly count: number; readonly seq: number; readonly at: Date }
 }
 
+/** What records are held against. */
+interface Sealed {
+  readonly leaves: SealedLeaves
+  readonly writers: readonly WriterState[]
+}
+
+/** The records of a log that should stand after `seq`, so many, hardly any of them older than `since`. */
+interface Rest {
+  readonly writer: string
+  readonly seq: number
+  readonly since: Date | undefined
+  readonly wanted: number
+}
+
 /** Rows of other tenants after a tenant's last one are counted up to so many; beyond, it takes the whole trail. */
 const LONGEST_TAIL = 200_000
+/** As many of them, in all logs together, are held against what was sealed; more are only counted. */
+const MOST_CHECKED = 200_000
 /** The same of logs in which none of a tenant's records is found, all of them together; each is as dear as some records. */
 const MOST_OTHERS = 200_000
 const LEAST_OF_A_LOG = 100
@@ -79,6 +95,7 @@ class TenantCheck {
   readonly #parts = new Map<string, Part>()
   readonly #revisions = new RevisionCheck(this.#findings)
   #pruned = Pruned.nothing
+  #unchecked = MOST_CHECKED
 
   constructor(evidence: Evidence, scope: TenantScope, options: TenantOptions) {
     this.#evidence = evidence
@@ -95,9 +112,9 @@ class TenantCheck {
     await this.#checkOutside(keys)
     const trusted = await this.#read(check)
     for (const [writer, part] of this.#parts) {
-      if (trusted.has(writer)) await this.#complete(writer, part, leaves, writers)
+      if (trusted.has(writer)) await this.#complete(writer, part, { leaves, writers })
     }
-    await this.#others(writers)
+    await this.#others({ leaves, writers })
     await this.#checkRevisions()
     return { findings: this.#findings, checked: check.checked, logs: await this.#logs(leaves) }
   }
@@ -149,13 +166,13 @@ class TenantCheck {
     } else if (count > part.last.count) part.last = { count, seq, at }
   }
 
-  async #complete(writer: string, part: Part, leaves: SealedLeaves, writers: readonly WriterState[]): Promise<void> {
+  async #complete(writer: string, part: Part, sealed: Sealed): Promise<void> {
     const { from, to } = this.#scope
     const isWhole = this.#pruned.upTo(writer) === 0
     const first = !isWhole ? part.counts.min : from === undefined ? 1 : Math.max(1, part.counts.min - 1)
     const last = to === undefined ? part.counts.max : part.counts.max + 1
     const found = new NumberSet()
-    const check = new RecordCheck(leaves, writers, this.#findings)
+    const check = new RecordCheck(sealed.leaves, sealed.writers, this.#findings)
     const isShort = () => hasGap(part.counts, found, first, last)
     if (from !== undefined && isShort()) await this.#lookFor(check, found, { writer, to: from, order: 'desc' }, isShort)
     if (to !== undefined && isShort()) await this.#lookFor(check, found, { writer, from: to, order: 'asc' }, isShort)
@@ -164,7 +181,7 @@ class TenantCheck {
     for (const gap of part.counts.gaps(first, upTo + 1)) {
       for (const { from: start, to: end } of found.gaps(gap.from, gap.to)) this.#missing(writer, start, end)
     }
-    if (isLast) await this.#tail(writer, part, writers)
+    if (isLast) await this.#tail(writer, part, sealed)
   }
 
   /** Records a little out of time: one that waited for its process to be recovered is older than its neighbours. */
@@ -178,14 +195,13 @@ class TenantCheck {
     }
   }
 
-  async #tail(writer: string, { last }: Part, writers: readonly WriterState[]): Promise<void> {
-    const position = writers.find((state) => state.writer === writer)?.position ?? 0
+  async #tail(writer: string, { last }: Part, sealed: Sealed): Promise<void> {
+    const position = sealed.writers.find((state) => state.writer === writer)?.position ?? 0
     const others = position - 1 - last.seq
     if (others === 0 || others > LONGEST_TAIL) return
     // `infinity` is no Date.
     const since = last.at instanceof Date ? new Date(last.at.getTime() - HOUR) : undefined
-    const near = await this.#evidence.countAfter(writer, last.seq, since)
-    const there = near < others ? await this.#evidence.countAfter(writer, last.seq, undefined) : near
+    const there = await this.#thereAfter({ writer, seq: last.seq, since, wanted: others }, sealed)
     if (there >= others) return
     const detail = `of the ${others} records after the tenant's last one in the log, ${there} are there: the others may be its own`
     this.#findings.add({
@@ -199,10 +215,10 @@ class TenantCheck {
   }
 
   /** Logs that could have held records of the time, and hold none of the tenant's: all that they had must be there. */
-  async #others(writers: readonly WriterState[]): Promise<void> {
+  async #others(seals: Sealed): Promise<void> {
     const { to } = this.#scope
     let counted = 0
-    for (const { writer, position = 0 } of writers) {
+    for (const { writer, position = 0 } of seals.writers) {
       if (this.#parts.has(writer) || (to !== undefined && instantIn(writer) >= to.getTime())) continue
       const gone = this.#pruned.upTo(writer)
       const sealed = (await this.#evidence.lastCheckpoint(writer))?.size ?? 0
@@ -210,13 +226,47 @@ class TenantCheck {
       counted += Math.max(records, LEAST_OF_A_LOG)
       if (counted > MOST_OTHERS) return
       if (records <= 0) continue
-      const near = await this.#evidence.countAfter(writer, gone - 1, new Date(instantIn(writer) - HOUR))
-      const there = near < records ? await this.#evidence.countAfter(writer, gone - 1, undefined) : near
+      const since = new Date(instantIn(writer) - HOUR)
+      const there = await this.#thereAfter({ writer, seq: gone - 1, since, wanted: records }, seals)
       if (there >= records) continue
       const detail = `of the ${records} records of a log in which none of the tenant's is found, ${there} are there: the others may be its own`
       const count = records - there
       this.#findings.add({ verdict: 'completeness', kind: 'missing', detail, writer, seq: gone, count })
     }
+  }
+
+  /**
+   * How many of the records that should stand after `seq` are there: in their places, what was sealed, and whosever they
+   * say. What is wrong with those of others is not told, only that they do not count. Most are not much older than what is
+   * before them; only where some are missing all are looked through.
+   */
+  async #thereAfter({ writer, seq, since, wanted }: Rest, { leaves, writers }: Sealed): Promise<number> {
+    const tree = await leaves.tree(writer)
+    const fault = tree !== undefined && 'fault' in tree ? tree.fault : undefined
+    // Who verifies by keys of their own is told of what these have signed, and of nothing else.
+    if (fault !== undefined && this.#options.keys === undefined) {
+      this.#findings.add({ verdict: 'integrity', kind: 'tree', detail: fault, writer, seq: seq + 1 })
+    }
+    const check = new RecordCheck(leaves, writers, new Findings())
+    const isChecked = fault === undefined && wanted <= this.#unchecked
+    if (isChecked) this.#unchecked -= wanted
+    const [seen, sound] = [new Set<number>(), new Set<number>()]
+    const look = async (from: Date | undefined) => {
+      if (!isChecked) return this.#evidence.countAfter(writer, seq, from)
+      for await (const page of this.#evidence.recordsAfter(writer, seq, from)) {
+        if (this.#options.signal?.aborted) throw new Failure('shutting_down', 'The verification was ended.')
+        for (const row of page) {
+          if (seen.has(row.seq)) continue
+          seen.add(row.seq)
+          const event = await check.check(row)
+          if (event?.tenant === row.tenant_id) sound.add(row.seq)
+        }
+        await breathe()
+      }
+      return sound.size
+    }
+    const near = await look(since)
+    return near < wanted && since !== undefined ? look(undefined) : near
   }
 
   #missing(writer: string, from: number, to: number): void {
