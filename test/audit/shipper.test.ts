@@ -376,3 +376,23 @@ test('stops in time while the database is away, and leaves the log for the next 
   expect(Date.now() - started).toBeLessThan(1000)
   expect(await textsOf(journal)).toHaveLength(10)
 })
+
+test('a record that something in the database keeps out of the table is not taken for shipped', async () => {
+  const journal = await journalOf(20)
+  const kept = await journal.append('quiet', JSON.stringify(event({ tenant: 'quiet' })))
+  const owner = new pg.Client({ connectionString: database.ownerUrl })
+  await owner.connect()
+  onTestFinished(() => owner.end())
+  await owner.query(`create function swallow() returns trigger language plpgsql as 'begin return null; end';
+    create trigger swallow before insert on audit for each row when (new.tenant_id = 'quiet') execute function swallow()`)
+  const log = keptLog()
+  const shipper = shipperOf(journal, auditStore(database.db), { log })
+  shipper.start()
+  await shipper.committed(kept - 1, 20_000)
+  await expect.poll(() => shipper.refusals, { timeout: 10_000 }).toBeGreaterThan(3)
+  expect(shipper.shipped).toBe(kept)
+  expect(log.messages).toContain('error: audit records could not be shipped')
+  await owner.query('drop function swallow cascade')
+  await shipper.committed(kept, 10_000)
+  await shipper.drain(1000)
+})
