@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { freePort } from '../support/process.ts'
 import { eventually, newKey } from '../support/service.ts'
 import { verdict } from './run.ts'
 
@@ -34,14 +35,6 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
   await database.close()
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
-}
 
 test.each<readonly [string, () => Record<string, string>, RegExp]>([
   [
@@ -123,7 +116,7 @@ async function started(changed: Record<string, string> = {}): Promise<Started> {
       ({ ok }) => ok,
       () => child.exitCode !== null,
     )
-  await eventually(isReady, Boolean, 20_000)
+  await eventually(isReady, Boolean)
   return { process: child, url, output: () => output }
 }
 

@@ -14,13 +14,22 @@ export interface Running {
 
 const MAIN = new URL('../../dist/main.js', import.meta.url).pathname
 
+// Below those that the system gives to whoever asks for any: until the process listens, nobody else is to come by it.
+const FIRST_PORT = 12_000
+const PORTS = 20_000
+
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address !== null ? address.port : 0
+  for (;;) {
+    const port = FIRST_PORT + Math.floor(Math.random() * PORTS)
+    const server = createServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true))
+    })
+    if (!isFree) continue
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }
 
 /** Starts `verdict serve` and waits until it answers. Only what is given is in its environment. */
