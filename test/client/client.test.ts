@@ -26,7 +26,7 @@ async function against(behave: Behaviour, options: Given & { as?: Authentication
   const fake = await fakeServer(behave)
   fakes.push(fake)
   const { as = { apiKey: 'vdt_test_secret' }, ...more } = options
-  return { fake, client: createClient({ url: fake.url, timeoutMs: 2_000, ...as, ...more }) }
+  return { fake, client: createClient({ url: fake.url, timeoutMs: 20_000, ...as, ...more }) }
 }
 
 const codeOf = (work: Promise<unknown>) =>
@@ -147,7 +147,7 @@ describe('a try is repeated', () => {
     const { client, fake } = await against((response) => busy(response, '30'))
     const began = performance.now()
     expect(await codeOf(client.authorize(QUESTION))).toBe('busy')
-    expect([fake.asked.length, performance.now() - began < 1_500]).toEqual([1, true])
+    expect([fake.asked.length, performance.now() - began < 15_000]).toEqual([1, true])
   })
 
   test('at most three times', async () => {

@@ -58,6 +58,16 @@ export const DENY = { decision: false, context: { ...ALLOW.context, reason: 'no_
 
 const allowed = JSON.stringify(ALLOW)
 
+/** Of these faults, those whose answers never end: only the time-out does. */
+export const ENDLESS: ReadonlySet<string> = new Set([
+  'never answers',
+  'sends half a body and hangs',
+  'sends the whole body and never ends it',
+  'sends its head and hangs',
+  'is slow',
+  'drips',
+])
+
 /** Ways to answer that are none; each of them must deny. */
 export const FAULTS: Readonly<Record<string, Behaviour>> = {
   'never answers': () => {},
@@ -123,7 +133,7 @@ export const FAULTS: Readonly<Record<string, Behaviour>> = {
   'is a 201 that says allow': (response) => json(response, ALLOW, { status: 201 }),
   'is a 203 that says allow': (response) => json(response, ALLOW, { status: 203 }),
   'is a 206 that says allow': (response) => json(response, ALLOW, { status: 206 }),
-  'is slow': (response) => void setTimeout(() => json(response, ALLOW), 5_000),
+  'is slow': (response) => void setTimeout(() => json(response, ALLOW), 60_000).unref(),
   drips: (response) => {
     response.writeHead(200, { 'content-type': 'application/json' })
     const drip = setInterval(() => response.write(' '), 20)
