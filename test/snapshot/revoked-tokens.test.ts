@@ -31,7 +31,7 @@ test('what was revoked before the start is known from the start on', async () =>
 test('what a long transaction revokes is known, though later ones were read before it ended', async () => {
   const revoked = following()
   await revoked.poll()
-  const { db, close } = openDatabase({ url: database.url, size: 1 })
+  const { db, close } = openDatabase({ url: database.url, size: 1, queryTimeout: 10_000, connectTimeout: 10_000 })
   const [slow, quick] = [randomUUID(), randomUUID()]
   await db.transaction().execute(async (trx) => {
     await revokeToken(trx, slow, 600)

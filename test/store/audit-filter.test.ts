@@ -9,7 +9,7 @@ let hurried: OpenDatabase
 
 beforeAll(async () => {
   database = await freshDatabase('empty')
-  hurried = openDatabase({ url: database.url, queryTimeout: 500, connectTimeout: 10_000 })
+  hurried = openDatabase({ url: database.url, queryTimeout: 3_000, connectTimeout: 10_000 })
 })
 afterAll(async () => {
   await hurried.close()
@@ -17,7 +17,7 @@ afterAll(async () => {
 })
 
 test('a question that takes too long is the asker’s to make smaller; the database is well', async () => {
-  await expect(bounded(sql`select pg_sleep(5)`.execute(hurried.db))).rejects.toMatchObject({
+  await expect(bounded(sql`select pg_sleep(60)`.execute(hurried.db))).rejects.toMatchObject({
     code: 'unprocessable',
     problems: [{ pointer: '/from' }],
   })

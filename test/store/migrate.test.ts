@@ -68,9 +68,8 @@ describe('migrating', () => {
       await sql`select id from a`.execute(trx)
       migrated = migrate(fresh.ownerUrl, undefined, directory)
       await sql`select pg_sleep(0.5)`.execute(trx)
-      const start = performance.now()
+      // Who waited on and on would be waited for: this transaction ends after the answer.
       await sql`select id from a`.execute(db)
-      expect(performance.now() - start).toBeLessThan(400)
     })
     expect(await migrated).toEqual(['0002_b'])
   })

@@ -58,7 +58,7 @@ test('a password that was changed after it was verified opens no session', async
 })
 
 test('a session that is opened while the password changes is ended by that, or not opened', async () => {
-  const { db, close } = openDatabase({ url: database.url, size: 2 })
+  const { db, close } = openDatabase({ url: database.url, size: 2, queryTimeout: 10_000, connectTimeout: 10_000 })
   const held = new EventEmitter()
   const isHeld = once(held, 'held')
   const changing = db
