@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { eventually, newKey, startService, type TestService } from '../support/service.ts'
+import { timed } from '../support/stopwatch.ts'
 
 let database: FreshDatabase
 let one: TestService
@@ -44,12 +45,13 @@ test('a revocation at one replica is seen by the other within 1.2 s', async () =
   const asked = question('ann', { min_revision: revision })
   expect((await other.ask('POST /v1/authorize', { body: asked })).body.decision).toBe(true)
   await one.ask(`DELETE /v1/assignments/${assignment}`)
-  const began = Date.now()
-  await eventually(
-    async () => (await other.ask('POST /v1/authorize', { body: question('ann') })).body.decision,
-    (decision) => decision === false,
+  const { ms } = await timed(() =>
+    eventually(
+      async () => (await other.ask('POST /v1/authorize', { body: question('ann') })).body.decision,
+      (decision) => decision === false,
+    ),
   )
-  expect(Date.now() - began).toBeLessThan(1200)
+  expect(ms).toBeLessThan(1200)
 })
 
 test('with the revision of the revocation, the other replica is never asked in vain', async () => {
@@ -71,7 +73,6 @@ test('an API key made at one replica opens the other, and one revoked at one is 
   await eventually(
     async () => (await other.ask('GET /v1/authenticate/me', { key })).status,
     (status) => status === 401,
-    1200,
   )
 })
 
@@ -92,13 +93,11 @@ test('a tenant suspended at one replica is suspended at the other', async () => 
   await eventually(
     async () => (await other.ask('POST /v1/authorize', { key, body: question('x') })).body.context.reason,
     (reason) => reason === 'tenant_suspended',
-    1200,
   )
   await one.ask('DELETE /v1/tenants/acme', { key: root })
   await eventually(
     async () => (await other.ask('POST /v1/authorize', { key, body: question('x') })).status,
     (status) => status === 401,
-    1200,
   )
 })
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { FaultyProxy, type ProxyMode } from '../support/proxy.ts'
 import { eventually, startService, type TestService } from '../support/service.ts'
+import { timed } from '../support/stopwatch.ts'
 
 let database: FreshDatabase
 let proxy: FaultyProxy
@@ -49,11 +50,10 @@ describe.each(['hang', 'reset'] as const)('while Postgres is away (%s)', (mode: 
       answered.push(body.context.decision_id)
     }
 
-    const began = Date.now()
-    const unknown = await authorize(`stranger-${mode}`)
+    const { outcome: unknown, ms } = await timed(() => authorize(`stranger-${mode}`))
     expect(unknown.status).toBe(503)
     expect(unknown.body.type).toBe('urn:verdict:problem:facts_unavailable')
-    expect(Date.now() - began).toBeLessThan(2500)
+    expect(ms).toBeLessThan(2500)
 
     // One item that is not in memory fails the batch: what is known of the others is no answer to what was asked.
     for (const path of ['/v1/authorize/batch', '/access/v1/evaluations', '/access/v1/evaluation']) {
@@ -66,9 +66,9 @@ describe.each(['hang', 'reset'] as const)('while Postgres is away (%s)', (mode: 
     const known = { ...question('alice'), evaluations: [{}, {}] }
     expect((await verdict.ask('POST /v1/authorize/batch', { body: known })).body.decision).toBe(true)
 
-    const wrote = Date.now()
-    expect((await verdict.ask('PUT /v1/roles/other', { body: {} })).status).toBe(503)
-    expect(Date.now() - wrote).toBeLessThan(2500)
+    const written = await timed(() => verdict.ask('PUT /v1/roles/other', { body: {} }))
+    expect(written.outcome.status).toBe(503)
+    expect(written.ms).toBeLessThan(2500)
 
     const ready = await eventually(
       async () => await verdict.ask('GET /readyz', { key: null }),
@@ -95,19 +95,20 @@ describe.each(['hang', 'reset'] as const)('while Postgres is away (%s)', (mode: 
       (found) => answered.every((id) => found.includes(id)),
     )
     for (const id of answered) expect(ids.filter((found) => found === id)).toHaveLength(1)
-  }, 60_000)
+  })
 })
 
 test('a tenant that waits for the commit is refused within 2.5 s while Postgres is away, and served when it is back', async () => {
   await verdict.ask('PUT /v1/settings', { body: { audit_mode: 'commit' } })
   expect((await authorize('alice')).status).toBe(200)
   proxy.mode = 'hang'
-  const began = Date.now()
   const headers = { 'x-request-id': 'withheld-1' }
-  const refused = await verdict.ask('POST /v1/authorize', { body: question('alice'), headers })
+  const { outcome: refused, ms } = await timed(() =>
+    verdict.ask('POST /v1/authorize', { body: question('alice'), headers }),
+  )
   expect(refused.status).toBe(503)
   expect(refused.body.type).toBe('urn:verdict:problem:audit_unavailable')
-  expect(Date.now() - began).toBeLessThan(2500)
+  expect(ms).toBeLessThan(2500)
   proxy.mode = 'pass'
   await eventually(
     async () => (await authorize('alice')).status,
@@ -118,4 +119,4 @@ test('a tenant that waits for the commit is refused within 2.5 s while Postgres 
     (page) => page.items.length > 0,
   )
   expect(items).toMatchObject([{ type: 'decision' }])
-}, 60_000)
+})

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startService, type TestService } from '../support/service.ts'
+import { spentMs } from '../support/stopwatch.ts'
 
 let verdict: TestService
 
@@ -211,10 +212,11 @@ describe('the properties of a request', () => {
   })
 
   test('that would hold a backtracking pattern up for ever are refused in time', async () => {
-    const began = performance.now()
-    const answer = await ask({ type: 'asked', id: 'x', properties: { code: `${'a'.repeat(100_000)}!` } })
-    expect(answer.status).toBe(400)
-    expect(performance.now() - began).toBeLessThan(2000)
+    const properties = { code: `${'a'.repeat(100_000)}!` }
+    const spent = await spentMs(async () => {
+      expect((await ask({ type: 'asked', id: 'x', properties })).status).toBe(400)
+    })
+    expect(spent).toBeLessThan(2000)
   })
 
   test('say nothing in a question about Verdict itself', async () => {

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { Budget } from '../../src/policy/budget.ts'
 import type { Properties } from '../../src/policy/model.ts'
 import { checkSchema, compileSchema } from '../../src/policy/property-schema.ts'
+import { spentMs } from '../support/stopwatch.ts'
 
 const pointers = (schema: Properties, properties: Properties, budget = new Budget()) =>
   compileSchema(schema)
@@ -166,29 +167,25 @@ describe('no schema can hang', () => {
       { it: Array.from({ length: 60_000 }, (_, n) => ({ n })) },
     ],
     ['as many errors as items', of({ items: { type: 'string' } }), { it: Array(100_000).fill(1) }],
-  ])('%s', (_what, schema, properties) => {
+  ])('%s', async (_what, schema, properties) => {
     expect(checkSchema(schema)).toEqual([])
     const compiled = compileSchema(schema)
-    const began = performance.now()
-    expect(compiled.problems(properties, new Budget())).toEqual([
-      { pointer: '', detail: 'takes too many steps to be checked' },
-    ])
-    expect(performance.now() - began).toBeLessThan(1000)
-  })
-
-  test('a pattern is not run on the names that a schema declares beside it', () => {
-    const began = performance.now()
-    expect(checkSchema({ properties: { [`${'a'.repeat(40)}!`]: {} }, patternProperties: { '^(a+)+$': {} } })).toEqual(
-      [],
+    const spent = await spentMs(() =>
+      expect(compiled.problems(properties, new Budget())).toEqual([
+        { pointer: '', detail: 'takes too many steps to be checked' },
+      ]),
     )
-    expect(performance.now() - began).toBeLessThan(1000)
+    expect(spent).toBeLessThan(1000)
   })
 
-  test('the largest schema that is taken compiles in bounded time', () => {
+  test('a pattern is not run on the names that a schema declares beside it', async () => {
+    const schema = { properties: { [`${'a'.repeat(40)}!`]: {} }, patternProperties: { '^(a+)+$': {} } }
+    expect(await spentMs(() => expect(checkSchema(schema)).toEqual([]))).toBeLessThan(1000)
+  })
+
+  test('the largest schema that is taken compiles in bounded time', async () => {
     const properties = Object.fromEntries(Array.from({ length: 490 }, (_, n) => [`p${n}`, { type: 'string' }]))
-    const began = performance.now()
-    expect(checkSchema({ properties })).toEqual([])
-    expect(performance.now() - began).toBeLessThan(2000)
+    expect(await spentMs(() => expect(checkSchema({ properties })).toEqual([]))).toBeLessThan(2000)
   })
 })
 

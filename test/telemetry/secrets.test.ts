@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { withoutCredentials } from '../../src/telemetry/secrets.ts'
+import { spentMs } from '../support/stopwatch.ts'
 
 test.each([
   [`"vdt_abcd_${'x'.repeat(43)}"`, '"vdt_abcd_[redacted]"'],
@@ -15,9 +16,10 @@ test.each([
   expect(withoutCredentials(text)).toBe(wanted)
 })
 
-test('the search takes a time that is linear in the text, however it is made', () => {
-  const began = performance.now()
-  for (const part of ['eyJ-', 'eyJa.', 'eyJ', 'vdt_aaaa_', 'vdt_', 'vdr_a_', 'vdr_', '-eyJ', 'xeyJa', 'a.eyJa.'])
-    withoutCredentials(part.repeat(100_000))
-  expect(performance.now() - began).toBeLessThan(2000)
+test('the search takes a time that is linear in the text, however it is made', async () => {
+  const spent = await spentMs(() => {
+    for (const part of ['eyJ-', 'eyJa.', 'eyJ', 'vdt_aaaa_', 'vdt_', 'vdr_a_', 'vdr_', '-eyJ', 'xeyJa', 'a.eyJa.'])
+      withoutCredentials(part.repeat(100_000))
+  })
+  expect(spent).toBeLessThan(2000)
 })
