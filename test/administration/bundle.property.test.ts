@@ -53,7 +53,7 @@ test('export, apply to an empty tenant, export again: equal, whatever is in it',
     fc.asyncProperty(bundles, (bundle) => roundTrip(bundle)),
     { numRuns: 25, seed: 11 },
   )
-}, 120_000)
+})
 
 const presets = new URL('../../presets/', import.meta.url)
 const names = readdirSync(presets).filter((name) => name.endsWith('.yaml') && !name.endsWith('.cases.yaml'))
@@ -83,4 +83,4 @@ test('what one bundle after another declares is what is there: applied again, th
     { numRuns: 20, seed: 5 },
   )
   expect(applied).toBeGreaterThan(20)
-}, 120_000)
+})

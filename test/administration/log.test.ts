@@ -204,4 +204,4 @@ test('from the change log alone, what is stored can be rebuilt, whatever was wri
     { numRuns: 25, seed: 7 },
   )
   expect(done).toBeGreaterThan(200)
-}, 120_000)
+})

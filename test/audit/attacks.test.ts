@@ -33,7 +33,7 @@ beforeAll(async () => {
   await decide(DECISIONS / 2)
   await sealed()
   notes = notesIn(await readFile(copiesFile(service.dataDir), 'utf8'))
-}, 60_000)
+})
 
 afterAll(async () => {
   await service.close()
@@ -505,7 +505,7 @@ test('nothing is missed while the service writes', async () => {
     await load
     await close()
   }
-}, 60_000)
+})
 
 test('a file of checkpoints may end in the middle of a line', async () => {
   const file = join(tmpdir(), `verdict-cut-${process.pid}.log`)

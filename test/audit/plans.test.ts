@@ -45,7 +45,7 @@ beforeAll(async () => {
          lateral (select date_trunc('month', now()) + n * interval '80 days' / ${ROWS} as at) instant`.execute(owner.db)
   await sql`vacuum analyze audit`.execute(owner.db)
   await owner.close()
-}, 120_000)
+})
 
 afterAll(async () => {
   await db.destroy()

@@ -405,5 +405,5 @@ describe('a long log', () => {
       group by level order by level`.execute(own.db)
     expect(kept.rows.map(({ hashes }) => Number(hashes))).toEqual([67_001, 261, 1])
     expect(await findings(own.db)).toEqual([])
-  }, 120_000)
+  })
 })

@@ -24,7 +24,7 @@ beforeAll(async () => {
   // Twice, so that there are two logs, each at its end.
   for (let start = 0; start < 2; start++) await decideAndStop()
   key = (await verdict(['audit', 'key'], { env: { DATABASE_URL: database.url } })).stdout.trim()
-}, 60_000)
+})
 
 afterAll(async () => {
   await owner.close()
@@ -237,7 +237,7 @@ describe('after verdict audit rotate-key', () => {
     expect((await verdict(['audit', 'rotate-key'], { env })).status).toBe(0)
     await decideAndStop(rotated, dir)
     keys = (await verdict(['audit', 'key'], { env })).stdout.trim().split('\n')
-  }, 60_000)
+  })
 
   afterAll(async () => {
     await rotated.close()

@@ -91,7 +91,7 @@ test('a record that the database refuses ends it, with status 1 and what stands 
   const { status, stdout } = await ship(dir)
   expect(status).toBe(1)
   expect(stdout).toBe(`${journal.writer}: not all records are in the database; 5 were shipped by this run\n`)
-}, 60_000)
+})
 
 describe('a journal whose process lives', () => {
   test('is refused, and so is a copy of it', async () => {

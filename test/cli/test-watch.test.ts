@@ -90,7 +90,7 @@ test('a watch runs again after each change of a policy or of the cases that ther
 
   expect(await stopped(watch, 'SIGINT')).toBe(1)
   await rm(path('b.cases.yaml'))
-}, 60_000)
+})
 
 test('a watch survives that there is nothing to test, clears no screen that is none, and ends with 0 when all passes', async () => {
   await writeFile(path('policy.yaml'), ALLOW)
@@ -113,7 +113,7 @@ test('a watch survives that there is nothing to test, clears no screen that is n
   )
   expect(await stopped(watch, 'SIGTERM')).toBe(0)
   expect(watch.output()).not.toContain('\u001b')
-}, 60_000)
+})
 
 test('many writes at once are one change, and what nobody reads is none', async () => {
   const watched = path('watched')

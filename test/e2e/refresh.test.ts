@@ -68,7 +68,6 @@ test('a session that is ended in one process is refused in another, within the t
   await eventually(
     async () => (await me(1, access_token)).status,
     (status) => status === 401,
-    3_000,
   )
 })
 

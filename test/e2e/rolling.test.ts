@@ -116,4 +116,4 @@ test('a replica that is replaced under load fails nobody, and loses no record', 
     return ids.filter((id) => !found.has(id))
   }
   await eventually(missing, ({ length }) => length === 0)
-}, 90_000)
+})

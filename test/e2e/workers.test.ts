@@ -4,15 +4,12 @@ import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { json } from 'node:stream/consumers'
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { type Running, startProcess, stopProcess } from '../support/process.ts'
 import { askAt, eventually, newKey } from '../support/service.ts'
 
 // Several workers behind one port, as a process of its own starts them.
-
-// Each worker is a whole service to start.
-vi.setConfig({ testTimeout: 120_000 })
 
 const adminKey = newKey()
 const closing: (() => unknown)[] = []
@@ -43,7 +40,6 @@ async function started(
   await eventually(
     async () => pidsIn(running).length,
     (count) => count >= answering,
-    60_000,
   )
   return { ...running, database }
 }

@@ -95,5 +95,4 @@ test.skipIf(!isMounted)(
       await verdict.close()
     }
   },
-  60_000,
 )

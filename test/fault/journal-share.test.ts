@@ -69,10 +69,9 @@ test('while Postgres is away, a tenant that fills the journal is refused alone; 
   await eventually(
     () => ask(greedy, 100_000),
     ({ status }) => status === 200,
-    20_000,
   )
   await eventually(
     async () => (await verdict.ask('GET /readyz', { key: null })).body,
     ({ status }) => status === 'ok',
   )
-}, 60_000)
+})

@@ -25,7 +25,7 @@ beforeAll(async () => {
     () => proofOf(ids.at(-1) ?? ''),
     ({ status }) => status === 200,
   )
-}, 60_000)
+})
 
 afterAll(() => service.close())
 

@@ -146,7 +146,7 @@ describe('no way leads to a right of Verdict', () => {
     // What would be refused in any case proves little: a good part of it is done.
     expect((statuses[200] ?? 0) + (statuses[201] ?? 0) + (statuses[204] ?? 0)).toBeGreaterThan(30)
     expect(statuses[500]).toBeUndefined()
-  }, 120_000)
+  })
 })
 
 describe('the last admin of a tenant', () => {

@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { Budget } from '../../src/policy/budget.ts'
 import { CLEAR } from '../../src/policy/condition-trace.ts'
 import { decide } from '../../src/policy/decide.ts'
@@ -15,7 +15,6 @@ import { RandomPolicy } from './random-policy.ts'
 import { type Asked, ask } from './random-question.ts'
 
 // On a machine that is busy with other things.
-vi.setConfig({ testTimeout: 120_000 })
 
 const COUNT = Number(process.env['VERDICT_TEST_POLICIES'] ?? 2000)
 const LIMITS = [

@@ -111,8 +111,11 @@ export async function askAt(
   return answer
 }
 
-/** Asks again until the answer satisfies, for at most `ms`: for what becomes true by itself, like a shipped record. */
-export async function eventually<T>(get: () => Promise<T>, satisfies: (value: T) => boolean, ms = 10_000): Promise<T> {
+/**
+ * Asks again until the answer satisfies: for what becomes true by itself, like a shipped record. `ms` is for what never
+ * does; how soon it is to be so, `timed` says.
+ */
+export async function eventually<T>(get: () => Promise<T>, satisfies: (value: T) => boolean, ms = 60_000): Promise<T> {
   const until = Date.now() + ms
   for (;;) {
     const value = await get()
