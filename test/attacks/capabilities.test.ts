@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll } from 'vitest'
+import { at } from '../support/clock.ts'
 import { type Reply, startService, type TestService } from '../support/service.ts'
 import { attacks } from './attack.ts'
 
@@ -91,10 +91,8 @@ async function decided(more: object, then: (of: Holder) => Promise<unknown> = as
   return asks(subject, more)
 }
 
-const past = async (instant: string) => {
-  while (Date.now() <= Date.parse(instant)) await setTimeout(10)
-}
-const soon = () => new Date(Date.now() + 1_500).toISOString()
+const soon = () => new Date(Date.now() + 60_000).toISOString()
+const after = <T>(instant: string, work: () => Promise<T>) => at(Date.parse(instant) + 1, work)
 
 attacks('handing on', [
   ['what is held, narrowed', '201', () => handedOn()],
@@ -158,8 +156,7 @@ attacks('handing on', [
     async () => {
       const expires_at = soon()
       const { key, held } = await holder({ expires_at })
-      await past(expires_at)
-      return grant({ ...NARROW, subject: user(), from: held }, key)
+      return after(expires_at, () => grant({ ...NARROW, subject: user(), from: held }, key))
     },
   ],
   [
@@ -230,8 +227,7 @@ attacks('handing on', [
     async () => {
       const [subject, expires_at] = [user(), soon()]
       await grant({ ...NARROW, subject, expires_at })
-      await past(expires_at)
-      return asks(subject)
+      return after(expires_at, () => asks(subject))
     },
   ],
   [
