@@ -536,7 +536,7 @@ describe('an export', () => {
   test('that hangs in the middle is an error within the time-out', async () => {
     const { client } = await against(
       (response) => response.writeHead(200, { 'content-type': 'application/x-ndjson' }).write('{"id":"1"}\n'),
-      { timeoutMs: 200 },
+      { timeoutMs: 3_000 },
     )
     const found: unknown[] = []
     const read = async () => {
@@ -631,7 +631,7 @@ describe('with a credential', () => {
     const { behave, revoke } = issuing()
     let times = 0
     const give = () => (++times === 1 ? new Promise<string>(() => {}) : Promise.resolve('t1'))
-    const { client } = await against(behave, { as: as(give), timeoutMs: 200 })
+    const { client } = await against(behave, { as: as(give), timeoutMs: 3_000 })
     if ('token' in as(give)) revoke()
     expect(await codeOf(client.authorize(QUESTION))).toBe('timeout')
     await expect.poll(() => client.can(QUESTION)).toBe(true)
