@@ -56,8 +56,7 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     max: size,
     min: options.isPresent === true ? 1 : 0,
     connectionTimeoutMillis: connectTimeout,
-    query_timeout: queryTimeout,
-    // The server gives up a little earlier than the driver, so that a slow statement costs no connection.
+    // The server gives up a little earlier than who waits for it, so that a slow statement costs no connection.
     statement_timeout: Math.ceil(queryTimeout * 0.9),
     // Else a replica that was cut off inside a transaction would keep its tenant's row locked.
     idle_in_transaction_session_timeout: Math.max(5_000, queryTimeout),
@@ -71,7 +70,7 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
   pool.on('error', (error) => pool.ending || options.onIdleError?.(error))
   // Nor may one that is in use: its query fails, and besides the client emits what broke it.
   pool.on('connect', (client) => client.on('error', () => undefined))
-  const db = new TenantDatabase(new HealingPool(pool))
+  const db = new TenantDatabase(new HealingPool(pool, queryTimeout))
   return {
     db,
     pool,
@@ -186,21 +185,23 @@ function reasonOf(error: unknown): string {
  */
 class HealingPool implements PostgresPool {
   readonly #pool: pg.Pool
+  readonly #queryTimeout: number
   readonly #scope: Scope | undefined
 
-  constructor(pool: pg.Pool, scope?: Scope) {
+  constructor(pool: pg.Pool, queryTimeout: number, scope?: Scope) {
     this.#pool = pool
+    this.#queryTimeout = queryTimeout
     this.#scope = scope
   }
 
   /** The same connections, for a tenant. */
   of(scope: Scope): HealingPool {
-    return new HealingPool(this.#pool, scope)
+    return new HealingPool(this.#pool, this.#queryTimeout, scope)
   }
 
   async connect(): Promise<PostgresPoolClient> {
     try {
-      return new Lease(await this.#pool.connect(), this.#scope)
+      return new Lease(await this.#pool.connect(), this.#queryTimeout, this.#scope)
     } catch (error) {
       throw new Failure('store_unavailable', 'could not connect to the database', { cause: error, retryAfter: 1 })
     }
@@ -213,12 +214,14 @@ class HealingPool implements PostgresPool {
 
 class Lease implements PostgresPoolClient {
   readonly #client: pg.PoolClient
+  readonly #queryTimeout: number
   readonly #scope: Scope | undefined
   #inTransaction = false
   #broken: Failure | undefined
 
-  constructor(client: pg.PoolClient, scope: Scope | undefined) {
+  constructor(client: pg.PoolClient, queryTimeout: number, scope: Scope | undefined) {
     this.#client = client
+    this.#queryTimeout = queryTimeout
     this.#scope = scope
   }
 
@@ -232,7 +235,7 @@ class Lease implements PostgresPoolClient {
   async #run(text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
     if (this.#broken !== undefined) throw this.#broken
     try {
-      return await this.#send(text, [...values])
+      return await inTime(this.#queryTimeout, this.#send(text, [...values]))
     } catch (cause) {
       if (!isOutage(cause)) throw cause
       const failure = new Failure('store_unavailable', 'the database did not answer', { cause, retryAfter: 1 })
@@ -254,6 +257,26 @@ class Lease implements PostgresPoolClient {
   }
 }
 
+const TOO_LATE = 'Query read timeout'
+
+/**
+ * The driver's own limit fails what was answered, with everything else that is under way, where this process stood still
+ * for as long: its timers come before what has arrived. Here, that is read first.
+ */
+function inTime<T>(ms: number, answer: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let turn: NodeJS.Immediate | undefined
+    const timer = setTimeout(() => {
+      turn = setImmediate(() => reject(new Error(TOO_LATE)))
+    }, ms)
+    const stop = () => {
+      clearTimeout(timer)
+      clearImmediate(turn)
+    }
+    answer.then(resolve, reject).finally(stop)
+  })
+}
+
 // As Kysely begins one: a lease is taken for a transaction, or for a statement.
 const BEGIN = /^(?:begin|start transaction)\b/
 
@@ -270,7 +293,7 @@ export function isLockTimeout(error: unknown): boolean {
 /** Whether a statement took longer than it may: a smaller one may come through. */
 export function isTimeout(error: unknown): boolean {
   const cause = error instanceof Failure ? error.cause : error
-  return sqlState(cause) === '57014' || (cause instanceof Error && cause.message.includes('Query read timeout'))
+  return sqlState(cause) === '57014' || (cause instanceof Error && cause.message === TOO_LATE)
 }
 
 /** The SQLSTATE of an error that Postgres answered with. */
@@ -296,7 +319,7 @@ function isOutage(error: unknown): boolean {
 
 // The driver tells these by their text only.
 const DRIVER_MESSAGES = [
-  'Query read timeout',
+  TOO_LATE,
   'timeout expired',
   'timeout exceeded when trying to connect',
   'Connection terminated',

@@ -115,6 +115,9 @@ describe('a database that is away', () => {
   })
 })
 
+/** As a machine does that runs something else. */
+const standStill = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+
 describe('a statement', () => {
   let open: OpenDatabase
   beforeAll(() => {
@@ -126,6 +129,14 @@ describe('a statement', () => {
     const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(open.db)
     expectUnavailable(await failureOf(() => sql`select pg_sleep(5)`.execute(open.db)))
     expect((await sql`select pg_backend_pid() as pid`.execute(open.db)).rows).toEqual(rows)
+  })
+
+  test('that was answered while this process stood still is not given up', async () => {
+    await ask(open)
+    const asked = ask(open)
+    await new Promise(setImmediate)
+    standStill(1_500)
+    expect((await asked).rows).toEqual([{ one: 1 }])
   })
 
   test('that is wrong fails as what it is, with its SQLSTATE', async () => {
