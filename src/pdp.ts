@@ -223,15 +223,15 @@ export function createPdp(parts: PdpParts): Pdp {
       )
       const drawing = quotas.draw(asking.tenant, making instanceof Promise ? await making : making)
       const made = drawing instanceof Promise ? await drawing : drawing
-      const event = decisionEvent(asking, request, made, clock())
       try {
+        const event = decisionEvent(asking, request, made, clock())
         await keep(trail.record(redactor.event(event, made.settings)), made.settings.audit_mode, asking)
+        metrics.decided(made.decision.reason)
+        return answerOf(event.id, made, request)
       } catch (error) {
         if (!asking.recorded) quotas.giveBack(made)
         throw error
       }
-      metrics.decided(made.decision.reason)
-      return answerOf(event.id, made, request)
     },
 
     async evaluateAll(asking, batch) {

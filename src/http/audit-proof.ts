@@ -11,6 +11,7 @@ import { parseInstant } from '../policy/instant.ts'
 import { withEvidence } from '../store/audit-evidence.ts'
 import { auditKeys, listCheckpoints, proveConsistency, proveInclusion } from '../store/audit-proof.ts'
 import type { TenantDatabase } from '../store/database.ts'
+import { noTime } from './audit-query.ts'
 import { readOf } from './guard.ts'
 import type { App } from './server.ts'
 
@@ -119,6 +120,8 @@ async function patiently<T>({ raw }: FastifyRequest, work: (signal: AbortSignal)
   const tooLong = setTimeout(() => gone.abort(tookTooLong()), VERIFY_MS)
   socket.setTimeout(0)
   socket.once('close', leave)
+  // Who left while it was asked who they are closes nothing any more.
+  if (socket.destroyed) leave()
   try {
     return await work(gone.signal)
   } catch (error) {
@@ -148,11 +151,6 @@ function told({ kind, detail, writer, seq, id, count }: Finding) {
     ...(id !== undefined && { id }),
   }
   return { kind, detail, ...where, ...(count !== undefined && { count }) }
-}
-
-function noTime(): Failure {
-  const problems = ['/from', '/to'].map((pointer) => ({ pointer, detail: '`from` is later than `to`' }))
-  return new Failure('invalid_request', 'there is no time between these instants', { problems })
 }
 
 function instant(text: string | undefined, pointer: string): Date | undefined {

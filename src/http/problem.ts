@@ -168,7 +168,7 @@ export function clientProblem(error: Error & { code?: string }, socket: Duplex):
 }
 
 /** A body may be wrong in as many places as it has bytes; of a longer one, only the first that is wrong is told. */
-const EXPLAINED_BYTES = 8 * 1024
+const EXPLAINED_BYTES = 4 * 1024
 const MAX_PROBLEMS = 100
 const checks = new WeakMap<object, (sent: unknown) => Problem[]>()
 

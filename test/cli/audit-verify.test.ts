@@ -204,6 +204,7 @@ describe('verdict audit verify', () => {
   test.each([
     ['no key', ['--key', 'verdict.audit/x+00000000+AAAA'], /is neither a public key/],
     ['no file', ['--checkpoint', '/nowhere/at/all'], /could not read/],
+    ['no time', ['--from', '2026-11-23', '--to', '2026-11-01'], /--from must come before --to/],
     ['no instant', ['--from', 'yesterday'], /--from takes an RFC 3339 instant such as .*, not yesterday/],
     ['what only a browser takes for a date', ['--to', 'March 7 2030'], /--to takes an RFC 3339 instant/],
   ])('refuses what is %s', async (_what, argv, said) => {

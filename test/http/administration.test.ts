@@ -140,8 +140,8 @@ describe('bad input is refused with a pointer, and nothing is written', () => {
       const answer = await verdict.ask('PUT /v1/rules/r', { body })
       return [answer.status, answer.body.errors.length]
     }
-    expect(await errorsOf(3000)).toEqual([400, 100])
-    expect(await errorsOf(9000)).toEqual([400, 1])
+    expect(await errorsOf(1500)).toEqual([400, 100])
+    expect(await errorsOf(3000)).toEqual([400, 1])
   })
 
   test.each([
@@ -234,6 +234,8 @@ describe('bad input is refused with a pointer, and nothing is written', () => {
     ['GET /v1/rules?cursor=nonsense', undefined, 400, '/cursor'],
     ['GET /v1/rules?color=red', undefined, 400, '/color'],
     ['GET /v1/audit?from=yesterday', undefined, 400, '/from'],
+    ['GET /v1/audit?from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z', undefined, 400, '/from'],
+    ['GET /v1/audit/export?from=2026-02-01T00:00:00%2B02:00&to=2026-01-31T00:00:00Z', undefined, 400, '/from'],
     ['GET /v1/audit?cursor=nonsense', undefined, 400, '/cursor'],
   ] as const)('%s %j', async (route, body, status, pointer) => {
     const answer = await verdict.ask(route, body === undefined ? {} : { body })

@@ -28,6 +28,10 @@ export async function verify(options: VerifyCommand, io: Io): Promise<number> {
   const config = readAuditConfig(io.env)
   const keys = await namedKeys(options.key)
   const scope = { from: instant(options.from, '--from'), to: instant(options.to, '--to') }
+  // Of no time everything is sound.
+  if (scope.from !== undefined && scope.to !== undefined && scope.from >= scope.to) {
+    throw new Failure('invalid_request', '--from must come before --to')
+  }
   // First these, then the database: what is in them was stored before.
   const outside = await outsideNotes(options.checkpoint, config)
   const progress = progressOn(io)
