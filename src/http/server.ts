@@ -118,7 +118,7 @@ export async function createServer(options: ServerOptions): Promise<App> {
   app.setNotFoundHandler((request, reply) => {
     const methods = paths.methodsAt(request.url)
     if (methods.length === 0 || methods.includes(request.method)) {
-      return sendProblem(new Failure('not_found', 'there is no such route'), request, reply)
+      return sendProblem(new Failure('not_found', noRouteAt(request.url)), request, reply)
     }
     const allow = methods.join(', ')
     reply.header('allow', allow)
@@ -140,6 +140,12 @@ export async function createServer(options: ServerOptions): Promise<App> {
 
 /** Of a route that is open to everybody: what asks for its head only is answered as a GET without its body. */
 export const HEAD = { exposeHeadRoute: true } as const
+
+/** Whoever opens the root in a browser looks for a way in. */
+function noRouteAt(url: string): string {
+  const [path] = url.split('?', 1)
+  return path === '/' ? `there is no such route: the documentation is at ${DOCS}` : 'there is no such route'
+}
 
 function isWithin(root: string, path: string): boolean {
   return path === root || path.startsWith(`${root}/`)
