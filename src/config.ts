@@ -1,6 +1,7 @@
 import { parseApiKey } from './authn/api-key.ts'
 import { EDGE_VARIABLES, type EdgeConfig, readEdge } from './config/edge.ts'
 import { Environment, type Variable } from './config/environment.ts'
+import { presetNames } from './config/presets.ts'
 import { Failure } from './failure.ts'
 import { type Network, parseNetwork } from './outgoing/addresses.ts'
 import type { MasterKeys } from './store/deployment-key.ts'
@@ -199,7 +200,8 @@ export async function readPruneConfig(
   const read = new Environment(VARIABLES, env)
   const isGenerated = readUrl(read, 'DATABASE_URL') === undefined && !read.isSet('VERDICT_MASTER_KEY')
   const made = isGenerated ? await generated(read.text('VERDICT_DATA_DIR')) : undefined
-  const masterKeys = made === undefined ? masterKeysOf(read) : { current: made, previous: undefined }
+  const masterKeys =
+    made === undefined ? masterKeysOf(read, orDataDirectory(read)) : { current: made, previous: undefined }
   const url = pruneUrlOf(read)
   refuse(read)
   return { url, masterKeys }
@@ -213,19 +215,45 @@ function pruneUrlOf(read: Environment): string {
   return url ?? ''
 }
 
-/** For who seals, or signs: what ships records, and what rotates keys. @throws Failure `unsafe_configuration`. */
+/** For who rotates keys, or seals anew. @throws Failure `unsafe_configuration`. */
 export function readMasterKeys(env: NodeJS.ProcessEnv): MasterKeys {
   const read = new Environment(VARIABLES, env)
-  const keys = masterKeysOf(read)
+  const keys = masterKeysOf(read, orDataDirectory(read))
   refuse(read)
   return keys
 }
 
-function masterKeysOf(read: Environment): MasterKeys {
+/** What ships records that a process left: it seals them, in a database that others can reach. */
+export interface ShipConfig {
+  readonly databaseUrl: string
+  readonly masterKeys: MasterKeys
+}
+
+/** @throws Failure `unsafe_configuration` with every complaint at once. */
+export function readShipConfig(env: NodeJS.ProcessEnv): ShipConfig {
+  const read = new Environment(VARIABLES, env)
+  const databaseUrl = readUrl(read, 'DATABASE_URL')
+  if (databaseUrl === undefined) {
+    const embedded = 'what is left beside an embedded database is shipped when `verdict serve` starts there again'
+    read.complain('DATABASE_URL', `is required: it names the database that the records go to (${embedded})`)
+  }
+  const masterKeys = masterKeysOf(read)
+  refuse(read)
+  return { databaseUrl: databaseUrl ?? '', masterKeys }
+}
+
+/** Where a master key that was generated is found, for commands that look for one. */
+function orDataDirectory(read: Environment): string {
+  if (read.isSet('DATABASE_URL')) return ''
+  const dataDir = read.text('VERDICT_DATA_DIR')
+  return `; or name the data directory of an embedded database in VERDICT_DATA_DIR: ${dataDir} holds no master.key`
+}
+
+function masterKeysOf(read: Environment, otherwise = ''): MasterKeys {
   const current = readMasterKey(read, 'VERDICT_MASTER_KEY')
   const previous = readPreviousMasterKey(read)
   if (current === undefined)
-    read.complain('VERDICT_MASTER_KEY', 'is required: it opens the key that seals what is secret')
+    read.complain('VERDICT_MASTER_KEY', `is required: it opens the key that seals what is secret${otherwise}`)
   return { current: current ?? Buffer.alloc(0), previous }
 }
 
@@ -397,6 +425,8 @@ function readNetworks(read: Environment, name: string): Network[] {
 
 function readPreset(read: Environment, embedded: boolean): string | undefined {
   const name = read.optional('VERDICT_PRESET') ?? (embedded ? 'quickstart' : 'none')
-  if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name)) read.complain('VERDICT_PRESET', 'is no name of a preset')
-  return name === 'none' ? undefined : name
+  if (name === 'none') return undefined
+  const names = presetNames()
+  if (!names.includes(name)) read.complain('VERDICT_PRESET', `is none of ${names.join(', ')}, none`)
+  return name
 }

@@ -130,7 +130,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   // Refused credentials are recorded there, also while the database is away.
   await snapshots.tenant('system')
   const administration = administer(database, trail, snapshots, revoked, people, redactor, logger)
-  if (config.preset !== undefined) await fillWithPreset(administration, config.preset)
+  if (config.preset !== undefined) await fillWithPreset(administration, config.preset, logger)
   const state = { isClosing: false, skew: await skewOf(database, clock) }
   every(MINUTE, 'clock skew', async () => {
     state.skew = await skewOf(database, clock)

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { readConfig, readMigrateConfig, VARIABLES } from '../src/config.ts'
+import { readConfig, readMasterKeys, readMigrateConfig, readShipConfig, VARIABLES } from '../src/config.ts'
 import { Failure } from '../src/failure.ts'
 
 const KEY = 'vdt_root_0123456789abcdef0123456789abcdef'
@@ -110,6 +110,10 @@ describe('refused is', () => {
     [{ VERDICT_PUBLIC_URL: 'verdict.example.com' }, 'VERDICT_PUBLIC_URL'],
     [{ VERDICT_PUBLIC_URL: 'https://verdict.internal/?a=1' }, 'VERDICT_PUBLIC_URL'],
     [{ VERDICT_PRESET: '../../etc/passwd' }, 'VERDICT_PRESET'],
+    [
+      { VERDICT_PRESET: 'nowhere' },
+      'VERDICT_PRESET is none of os-operations, plugin-platform, plugin-web, quickstart, task-runtime, workflow, none',
+    ],
     [{ VERDICT_OUTGOING_ALLOW: '10.0.0.0/8,10.0.0.1' }, 'VERDICT_OUTGOING_ALLOW holds what is no network'],
     [{ VERDICT_OUTGOING_ALLOW: 'any' }, 'VERDICT_OUTGOING_ALLOW'],
     [{ VERDICT_OUTGOING_HTTP: 'on' }, 'VERDICT_OUTGOING_HTTP'],
@@ -220,6 +224,23 @@ test('what stands before the service is written out, or refused', () => {
   expect(edge({ VERDICT_TLS_CERT: file('x') })).toEqual(['VERDICT_TLS_KEY'])
   expect(edge({ VERDICT_TLS_CERT: file('x'), VERDICT_TLS_KEY: file('y') })).toEqual(['VERDICT_TLS_CERT'])
   expect(edge({ VERDICT_ADMIN_PER_MINUTE: '0' })).toEqual(['VERDICT_ADMIN_PER_MINUTE'])
+})
+
+test('what ships a journal says all that it needs, and where else records are shipped', () => {
+  expect(readShipConfig({ DATABASE_URL: URL, VERDICT_MASTER_KEY: MASTER }).databaseUrl).toBe(URL)
+  expect(complaints({}, readShipConfig)).toEqual([
+    'DATABASE_URL is required: it names the database that the records go to (what is left beside an embedded database is shipped when `verdict serve` starts there again)',
+    'VERDICT_MASTER_KEY is required: it opens the key that seals what is secret',
+  ])
+})
+
+test('who looks for a master key is told of the data directory, where that may be the embedded database', () => {
+  expect(complaints({ VERDICT_DATA_DIR: '/elsewhere' }, readMasterKeys)).toEqual([
+    'VERDICT_MASTER_KEY is required: it opens the key that seals what is secret; or name the data directory of an embedded database in VERDICT_DATA_DIR: /elsewhere holds no master.key',
+  ])
+  expect(complaints({ DATABASE_URL: URL }, readMasterKeys)).toEqual([
+    'VERDICT_MASTER_KEY is required: it opens the key that seals what is secret',
+  ])
 })
 
 test('a previous master key is another one than the present, and needs it', () => {

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import manifest from '../package.json' with { type: 'json' }
+import { presetFile, presetNames } from '../src/config/presets.ts'
 import { decide } from '../src/policy/decide.ts'
 import { factsFor, loadBundle } from '../src/policy/in-memory.ts'
-import { presetFile, presetNames } from '../src/serve/preset-files.ts'
 import { verdict } from './cli/run.ts'
 import { allSuites, type Suite } from './support/cases.ts'
 import { startService, type TestService } from './support/service.ts'
@@ -22,11 +22,11 @@ test('every preset has its decision cases beside it, and comes with the package'
   expect(manifest.files).toContain('presets')
 })
 
-test('the presets are found by their names, which lead out of their folder by no way', async () => {
-  expect(await presetNames()).toEqual([...FIVE, 'quickstart'].sort())
-  expect(await presetFile('workflow')).toBe(new URL('workflow.yaml', PRESETS).pathname)
+test('the presets are found by their names, which lead out of their folder by no way', () => {
+  expect(presetNames()).toEqual([...FIVE, 'quickstart'].sort())
+  expect(presetFile('workflow')).toBe(new URL('workflow.yaml', PRESETS).pathname)
   for (const name of ['nowhere', 'workflow.cases', '../presets/workflow', 'Workflow', '']) {
-    await expect(presetFile(name)).rejects.toThrow(
+    expect(() => presetFile(name)).toThrow(
       'there are os-operations, plugin-platform, plugin-web, quickstart, task-runtime, workflow',
     )
   }
@@ -187,7 +187,7 @@ describe('verdict apply --preset', () => {
 
   test('is told of in the help, with every name', async () => {
     const { stdout } = await verdict(['apply', '--help'])
-    for (const name of await presetNames()) expect(stdout).toContain(name)
+    for (const name of presetNames()) expect(stdout).toContain(name)
   })
 })
 

@@ -1,6 +1,6 @@
 import type { BundleDiff } from '../administration/bundle.ts'
+import { presetFile } from '../config/presets.ts'
 import { Failure } from '../failure.ts'
-import { presetFile } from '../serve/preset-files.ts'
 import { type BundleFiles, readBundleFiles } from './bundle-files.ts'
 import { askServer, type ServerOptions, urlOf } from './client.ts'
 import { diffText } from './diff-text.ts'
@@ -17,7 +17,7 @@ export interface ApplyOptions extends ServerOptions {
 
 /** Makes a running Verdict's tenant what the files, or a preset, declare, or says what that would change. */
 export async function apply(path: string | undefined, options: ApplyOptions, io: Io): Promise<number> {
-  const files = await readBundleFiles(await placeOf(path, options.preset))
+  const files = await readBundleFiles(placeOf(path, options.preset))
   const body = JSON.stringify(files.bundle)
   const query = options.dryRun === true ? '?dry_run=true' : ''
   const headers = { 'content-type': 'application/json', ...reasonHeader(options.reason) }
@@ -43,7 +43,7 @@ export async function apply(path: string | undefined, options: ApplyOptions, io:
   return diff.dry_run && diff.added + diff.changed + diff.removed > 0 ? EXIT.differs : EXIT.ok
 }
 
-async function placeOf(path: string | undefined, preset: string | undefined): Promise<string> {
+function placeOf(path: string | undefined, preset: string | undefined): string {
   if (path !== undefined && preset === undefined) return path
   if (path === undefined && preset !== undefined) return presetFile(preset)
   throw new Failure('invalid_request', 'apply takes a path or --preset <name>, one of the two')

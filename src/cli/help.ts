@@ -117,7 +117,8 @@ Examples:
 export const keysRotateHelp = `
 The new key is published at once and signs half a minute later, when every process has read it; tokens of the keys before
 it stay valid until they expire, and those keys are published for a day. DATABASE_URL and VERDICT_MASTER_KEY are those of
-the service. With --emergency nothing is kept: tokens of that key are refused by every process within seconds (who has
+the service; of the embedded database, VERDICT_DATA_DIR alone (./data where it is left out), whose master.key is taken.
+With --emergency nothing is kept: tokens of that key are refused by every process within seconds (who has
 an API key or a session gets another), and where it was the one that signed, a new one does.
 
 Examples:

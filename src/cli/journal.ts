@@ -4,7 +4,7 @@ import { validate } from 'uuid'
 import { acquireLock } from '../audit/lock.ts'
 import { type Progress, type RecoveredLog, recoverJournals } from '../audit/recovery.ts'
 import type { Log } from '../audit/shipper.ts'
-import { readMasterKeys, readMigrateConfig } from '../config.ts'
+import { readShipConfig } from '../config.ts'
 import { Failure } from '../failure.ts'
 import { openSealing } from '../serve/sealing.ts'
 import { presentWriters } from '../store/audit-log.ts'
@@ -29,8 +29,7 @@ interface Place {
 
 /** Ships what a process left behind, each record once. */
 export async function shipJournal(dir: string, { json }: ShipOptions, io: Io): Promise<number> {
-  const { databaseUrl = '' } = readMigrateConfig(io.env)
-  const masterKeys = readMasterKeys(io.env)
+  const { databaseUrl, masterKeys } = readShipConfig(io.env)
   const place = await placeOf(resolve(dir))
   const lock = await acquireLock(place.dataDir)
   const database = openDatabase({ url: databaseUrl, name: 'verdict journal', size: 2, queryTimeout: QUERY_MS })

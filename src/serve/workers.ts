@@ -79,11 +79,16 @@ async function environment(
     ...env,
     VERDICT_WORKERS: '1',
     VERDICT_JOURNAL_MAX_BYTES: String(Math.max(1024 ** 2, Math.floor(config.journalMaxBytes / config.workers))),
-    VERDICT_PRESET: config.preset ?? 'none',
   }
   const made = config.databaseUrl === undefined ? await ownDatabase(config, dataDir, stdout, logger, opened) : {}
   for (const name of Object.keys(made)) delete given[`${name}_FILE`]
-  return (place) => ({ ...given, ...made, VERDICT_DATA_DIR: folderOf(dataDir, place) })
+  return (place) => ({
+    ...given,
+    ...made,
+    // The first starts alone, and fills an empty database.
+    VERDICT_PRESET: (place === 1 ? config.preset : undefined) ?? 'none',
+    VERDICT_DATA_DIR: folderOf(dataDir, place),
+  })
 }
 
 async function ownDatabase(

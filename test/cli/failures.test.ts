@@ -43,13 +43,20 @@ test('a secret in a message is not shown', () => {
 
 test('every complaint about the configuration is told at once', async () => {
   const { status, stdout, stderr } = await verdict(['serve'], {
-    env: { VERDICT_PORT: '99999', LOG_LEVEL: 'loud', VERDICT_PROT: '1', DATABASE_URL: 'mysql://x' },
+    env: {
+      VERDICT_PORT: '99999',
+      LOG_LEVEL: 'loud',
+      VERDICT_PROT: '1',
+      VERDICT_PRESET: 'nope',
+      DATABASE_URL: 'mysql://x',
+    },
   })
   expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
   for (const name of [
     'VERDICT_PORT ',
     'LOG_LEVEL ',
     'VERDICT_PROT ',
+    'VERDICT_PRESET ',
     'DATABASE_URL ',
     'VERDICT_ROOT_KEY ',
     'VERDICT_MASTER_KEY ',

@@ -69,11 +69,6 @@ test.each<readonly [string, () => Record<string, string>, RegExp]>([
   ],
   // Where there is no /proc, it can't be made either.
   ['a data directory in /proc', () => ({ VERDICT_DATA_DIR: '/proc/nope' }), /\/proc\/nope can't be used \(E[A-Z]+\)/],
-  [
-    'a preset that is not there',
-    () => ({ VERDICT_PRESET: 'nowhere' }),
-    /there is no preset "nowhere": there are os-operations, /,
-  ],
 ])('%s is told in one line, with status 1', async (_title, given, message) => {
   const { status, stdout, stderr } = await verdict(['serve'], { env: { ...env, LOG_LEVEL: 'silent', ...given() } })
   expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
@@ -119,6 +114,21 @@ async function started(changed: Record<string, string> = {}): Promise<Started> {
   await eventually(isReady, Boolean)
   return { process: child, url, output: () => output }
 }
+
+test('a preset that comes too late for the tenant is told of, once, and changes nothing', async () => {
+  const said = 'the tenant default has a policy already: it stays, and the preset is not loaded'
+  const run = async (preset: string) => {
+    const { process: child, output } = await started({ VERDICT_PRESET: preset })
+    child.kill('SIGTERM')
+    await once(child, 'exit')
+    return output()
+      .split('\n')
+      .filter((line) => line.includes(said))
+      .map((line) => JSON.parse(line))
+  }
+  expect(await run('quickstart')).toEqual([])
+  expect(await run('workflow')).toMatchObject([{ level: 'info', preset: 'workflow' }])
+})
 
 // Under `npm start`, one Ctrl-C arrives twice: from the terminal, and from npm.
 test('a stop signal that comes twice changes nothing: it stops in good order, with status 0', async () => {

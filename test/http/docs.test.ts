@@ -40,12 +40,13 @@ test('beside its pages there is nothing, and their files lead nowhere else', asy
 })
 
 test('the root is nothing, and says where to read on; of other paths nothing more is told', async () => {
-  const detail = async (path: string) => {
+  const told = async (path: string) => {
     const answer = await page(path)
     expect(answer.status).toBe(404)
-    return (await answer.json()).detail
+    const { detail } = (await answer.json()) as { readonly detail: string }
+    return detail
   }
   for (const path of ['/', '/?a=b'])
-    expect(await detail(path)).toBe('there is no such route: the documentation is at /docs')
-  expect(await detail('/nothing')).toBe('there is no such route')
+    expect(await told(path)).toBe('there is no such route: the documentation is at /docs')
+  expect(await told('/nothing')).toBe('there is no such route')
 })
