@@ -73,7 +73,8 @@ export const auditVerifyHelp = `
 Of the database it is told by DATABASE_URL; without it, it is the embedded one in VERDICT_DATA_DIR, whether Verdict runs
 or not. It only reads, also while Verdict writes. Everything is held against the signed checkpoints in the database, and
 against those kept elsewhere: --checkpoint takes notes as they are, and JSON lines, such as those of the data directory's
-checkpoints.log or of Verdict's own log. Where VERDICT_DATA_DIR is set, its checkpoints.log is taken besides.
+checkpoints.log or of Verdict's own log. Where VERDICT_DATA_DIR is set, or the database is the embedded one, the
+checkpoints.log of the data directory is taken besides; it proves nothing against who can write there, too.
 
 Whoever can change everything in the database can also put an older state back: only a checkpoint that they could not
 reach tells. And they can put their own key there: --key names the one that you wrote down (verdict audit key). The keys that followed
@@ -89,7 +90,7 @@ Examples:
   $ verdict audit verify --key "verdict.audit/…+…+…" --checkpoint /mnt/elsewhere/checkpoints.log
   integrity     ok      1,204,117 records in 12 logs, under 20,131 checkpoints
   completeness  ok
-  held against  18,904 checkpoints kept elsewhere
+  held against  18,904 checkpoints of /mnt/elsewhere/checkpoints.log
 
   One tenant, in June:
     $ verdict audit verify --tenant acme --from 2026-06-01T00:00:00Z --to 2026-07-01T00:00:00Z --json`

@@ -1,10 +1,11 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { copiesFile } from '../../src/audit/seal/copies.ts'
 import { type OpenDatabase, openDatabase } from '../../src/store/database.ts'
+import { temporaryDirectory } from '../audit/support.ts'
 import { AUDIT_COLUMNS, type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { startService } from '../support/service.ts'
 import { verdict } from './run.ts'
@@ -84,12 +85,25 @@ describe('verdict audit verify', () => {
     expect(alone.stdout).toContain('no checkpoint kept elsewhere')
     const held = await verify('--checkpoint', copiesFile(dataDir), '--key', key)
     expect(held).toMatchObject({ status: 0, stderr: '' })
-    expect(held.stdout).toMatch(/held against {2}\d+ checkpoints kept elsewhere/)
+    expect(held.stdout).toMatch(/held against {2}\d+ checkpoints of /)
+    expect(held.stdout).toContain(`of ${copiesFile(dataDir)}\n`)
   })
 
   test('takes the checkpoints of a data directory that is named', async () => {
     const env = { DATABASE_URL: database.url, VERDICT_DATA_DIR: dataDir }
-    expect((await verdict(['audit', 'verify'], { env })).stdout).toMatch(/held against {2}\d+ checkpoints/)
+    const { stdout } = await verdict(['audit', 'verify'], { env })
+    expect(stdout).toMatch(/held against {2}\d+ checkpoints of /)
+    expect(stdout).toContain(
+      `${copiesFile(dataDir)}: that an older state was put back together with the data directory can not be told\n`,
+    )
+  })
+
+  test('does not warn of the data directory where checkpoints of elsewhere stand beside its own', async () => {
+    const env = { DATABASE_URL: database.url, VERDICT_DATA_DIR: dataDir }
+    const elsewhere = join(await temporaryDirectory(), 'checkpoints.log')
+    await cp(copiesFile(dataDir), elsewhere)
+    const { stdout } = await verdict(['audit', 'verify', '--checkpoint', elsewhere], { env })
+    expect(stdout).toContain(`checkpoints of ${elsewhere}\n`)
   })
 
   test('says it in JSON, too', async () => {
@@ -97,6 +111,7 @@ describe('verdict audit verify', () => {
     expect(result).toMatchObject({ integrity: { ok: true }, completeness: { ok: true }, pruned: 0, keys: [key] })
     expect(result.integrity.checked).toBeGreaterThan(2 * DECISIONS)
     expect(result.logs).toHaveLength(2)
+    expect(result.outside_files).toEqual([copiesFile(dataDir)])
   })
 
   test('takes checkpoints as notes and as lines of a log, and a key from a file', async () => {

@@ -1,11 +1,17 @@
 import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseKey, type VerifierKey } from '../../audit/note.ts'
 import { copiesFile, NoteLines } from '../../audit/seal/copies.ts'
 import type { OutsideNote } from '../../audit/verify/outside.ts'
 import type { AuditConfig } from '../../config.ts'
 import { Failure } from '../../failure.ts'
+
+export interface Sources {
+  readonly files: readonly string[]
+  readonly isElsewhere: boolean
+}
 
 /** The checkpoints that were kept elsewhere: in files that are named, and in the data directory. */
 export async function outsideNotes(files: readonly string[], config: AuditConfig): Promise<OutsideNote[]> {
@@ -24,6 +30,12 @@ export async function outsideNotes(files: readonly string[], config: AuditConfig
     if (notes.size === before && !(await hasKnown(file, notes))) throw nothingIn(file)
   }
   return [...notes.values()]
+}
+
+/** The files that checkpoints were found in, and whether one of them lies elsewhere than in the data directory. */
+export function sourcesOf(notes: readonly OutsideNote[], { dataDir }: AuditConfig): Sources {
+  const files = [...new Set(notes.map(({ from }) => from))]
+  return { files, isElsewhere: files.some((file) => dirname(resolve(file)) !== resolve(dataDir)) }
 }
 
 async function hasKnown(file: string, notes: ReadonlyMap<string, OutsideNote>): Promise<boolean> {

@@ -1,6 +1,7 @@
 import { formatKey, type VerifierKey } from '../../audit/note.ts'
 import type { Finding, Findings } from '../../audit/verify/findings.ts'
 import { type Paint, printable } from '../paint.ts'
+import type { Sources } from './notes.ts'
 
 /** What a verification came to, of everything or of a part. */
 export interface Verified {
@@ -9,13 +10,13 @@ export interface Verified {
   readonly logs: readonly { readonly writer: string; readonly sealed: number; readonly checkpoints?: number }[]
   readonly checked: number
   readonly pruned: number
-  /** How many checkpoints were kept elsewhere. */
+  /** How many checkpoints from outside the database it was held against. */
   readonly outside: number
 }
 
 type Verdict = Finding['verdict']
 
-export function asJson({ findings, keys, logs, checked, pruned, outside }: Verified): string {
+export function asJson({ findings, keys, logs, checked, pruned, outside }: Verified, { files }: Sources): string {
   const of = (verdict: Verdict) => findings.shown.filter((finding) => finding.verdict === verdict).map(told)
   const [integrity, completeness] = [of('integrity'), of('completeness')]
   const [first_bad] = integrity
@@ -32,11 +33,12 @@ export function asJson({ findings, keys, logs, checked, pruned, outside }: Verif
     pruned,
     logs: logs.map(({ writer, sealed }) => ({ writer, sealed })),
     outside,
+    outside_files: files,
     keys: keys.map(formatKey),
   })}\n`
 }
 
-export function asText(verified: Verified, paint: Paint): string {
+export function asText(verified: Verified, sources: Sources, paint: Paint): string {
   const { findings, logs, checked, pruned, outside } = verified
   const checkpoints = logs.reduce((sum, log) => sum + (log.checkpoints ?? 1), 0)
   const what = `${counted(checked, 'record')} in ${counted(logs.length, 'log')}, under ${counted(checkpoints, 'checkpoint')}`
@@ -45,11 +47,17 @@ export function asText(verified: Verified, paint: Paint): string {
     ...detailsOf(findings, 'integrity'),
     `completeness  ${word(findings, 'completeness', paint)}${pruned > 0 ? `  ${counted(pruned, 'record')} pruned, and signed for` : ''}`,
     ...detailsOf(findings, 'completeness'),
-    outside > 0
-      ? `held against  ${counted(outside, 'checkpoint')} kept elsewhere`
-      : paint('yellow', 'held against  no checkpoint kept elsewhere: that an older state was put back can not be told'),
+    `held against  ${heldAgainst(outside, sources, paint)}`,
   ]
   return `${lines.join('\n')}\n`
+}
+
+function heldAgainst(outside: number, { files, isElsewhere }: Sources, paint: Paint): string {
+  if (outside === 0)
+    return paint('yellow', 'no checkpoint kept elsewhere: that an older state was put back can not be told')
+  const what = `${counted(outside, 'checkpoint')} of ${printable(files.join(', '))}`
+  if (isElsewhere) return what
+  return paint('yellow', `${what}: that an older state was put back together with the data directory can not be told`)
 }
 
 function word(findings: Findings, verdict: Verdict, paint: Paint): string {

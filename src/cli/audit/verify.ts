@@ -11,7 +11,7 @@ import { beginning, instantOf } from '../instant.ts'
 import { EXIT, type Io } from '../io.ts'
 import { paintFor } from '../paint.ts'
 import { withDatabase } from './database.ts'
-import { namedKeys, outsideNotes } from './notes.ts'
+import { namedKeys, outsideNotes, sourcesOf } from './notes.ts'
 import { asJson, asText, type Verified } from './verified.ts'
 
 export interface VerifyCommand {
@@ -45,7 +45,10 @@ export async function verify(options: VerifyCommand, io: Io): Promise<number> {
   if (isWhole && verified.logs.length === 0 && outside.length === 0 && verified.findings.shown.length === 0) {
     throw new Failure('not_found', 'there is no audit trail in this database, and nothing to hold it against')
   }
-  io.stdout.write(options.json === true ? asJson(verified) : asText(verified, paintFor(io, io.stdout)))
+  const sources = sourcesOf(outside, config)
+  io.stdout.write(
+    options.json === true ? asJson(verified, sources) : asText(verified, sources, paintFor(io, io.stdout)),
+  )
   return statusOf(verified.findings)
 }
 
