@@ -52,6 +52,13 @@ what it does not list is deleted, but for entities and assignments that no bundl
 alone. All of it is applied, in one revision, or nothing. Of a folder every .yaml, .yml and .json file counts, at any
 depth, but *.cases.* and what begins with a dot; things of one section may stand in several files, each thing in one.
 
+Of entities and assignments that are declared and were made by hand (over REST, not by a bundle) it warns: left out later,
+they stay.
+
+--dry-run sees whatever differs from the files, and what was added to the types, policies, roles, rules or settings. It
+does not see entities and assignments that were made by hand and are not declared, sections that are absent, and what no
+bundle has (see verdict export --help).
+
 Exit status: 0 applied, or there was nothing to change; 3 --dry-run found a difference; 1 nothing was applied.
 
 Examples:
@@ -66,7 +73,7 @@ Examples:
   A policy that comes with Verdict (quickstart, task-runtime, workflow, plugin-platform, os-operations, plugin-web):
     $ verdict apply --dry-run --preset workflow
 
-  In a pipeline, fail when somebody has changed what is under version control:
+  In a pipeline, fail when somebody has changed what is under version control (but see above for what it does not see):
     $ verdict apply --dry-run policy/`
 
 export const auditVerifyHelp = `
@@ -147,11 +154,13 @@ Examples:
   0199a1c2-… 41250 of 41250 records are in the database, 1250 of them by this run`
 
 export const exportHelp = `
-What it prints makes another tenant the same, when it is applied there. Settings are in it for keys with pdp:admin.
+It prints the tenant's types, policies, roles, rules, entities and assignments, and its settings for keys with pdp:admin.
+Applied to another tenant, that gives it the same of these. Not in it are quotas, capabilities, permission requests,
+security contexts, trusted issuers, API keys and passwords, and who holds built-in roles: back up the database for those.
 
 Examples:
   $ verdict export > policy.yaml
-  $ verdict export --url https://verdict.internal -o backup.json`
+  $ verdict export --url https://verdict.internal -o policy.json`
 
 export const testHelp = `
 A file of cases names a policy and the decisions that are wanted of it:

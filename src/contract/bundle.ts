@@ -75,9 +75,10 @@ export const getBundle = {
   schema: {
     operationId: 'getBundle',
     tags: ['Bundle'],
-    summary: "Export the tenant's whole policy as one document",
-    description: `JSON, or YAML with \`Accept: application/yaml\` or \`?format=yaml\`. All sections are there, so that
-applying it makes another tenant the same; \`settings\` only for who holds \`pdp:admin\`. Members that have their
+    summary: "Export the tenant's policy as one document",
+    description: `JSON, or YAML with \`Accept: application/yaml\` or \`?format=yaml\`. All sections are there,
+\`settings\` only for who holds \`pdp:admin\`, so that applying it gives another tenant the same of these. Quotas,
+capabilities, permission requests, security contexts, trusted issuers, API keys and passwords are not in it. Members that have their
 defaults are left out, and so are holders of built-in roles with all that is theirs. The ETag is the tenant's revision.`,
     headers: ReadHeaders,
     querystring: Type.Object(

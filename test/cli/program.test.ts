@@ -12,6 +12,14 @@ test('help names every command and teaches by examples', async () => {
   expect(stdout).toContain('$ verdict check --policy presets/quickstart.yaml question.json')
 })
 
+test('help says what a bundle lacks, and what a dry run does not see', async () => {
+  const [applied, exported] = await Promise.all(['apply', 'export'].map((command) => verdict([command, '--help'])))
+  expect(applied?.stdout.replaceAll(/\s+/g, ' ')).toContain(
+    'does not see entities and assignments that were made by hand and are not declared',
+  )
+  expect(exported?.stdout).toContain('Not in it are quotas, capabilities')
+})
+
 test('the version is that of the package', async () => {
   expect(await verdict(['--version'])).toEqual({ status: 0, stdout: `${manifest.version}\n`, stderr: '' })
 })
