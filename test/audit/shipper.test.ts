@@ -388,7 +388,8 @@ test('a record that something in the database keeps out of the table is not take
   await expect.poll(() => shipper.refusals, { timeout: 10_000 }).toBeGreaterThan(3)
   expect(shipper.shipped).toBe(kept)
   expect(log.messages).toContain('error: audit records could not be shipped')
-  await owner.query('drop function swallow cascade')
+  // Replaced, not dropped: a drop takes the locks of the partitions before their parent's, an insert after it.
+  await owner.query(`create or replace function swallow() returns trigger language plpgsql as 'begin return new; end'`)
   await shipper.committed(kept, 10_000)
   await shipper.drain(1000)
 })
