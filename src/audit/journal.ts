@@ -126,6 +126,11 @@ export class Journal {
     return this.#backlog.goesOn(ORDINARY_BYTES, this.#free)
   }
 
+  /** Whether three quarters of the room are free: no tenant that holds the rest is near its share. */
+  get isRoomy(): boolean {
+    return this.#free > 0.75 * this.#maxBytes
+  }
+
   /** How many tenants hold so much that their next ordinary record may be refused. */
   get tenantsRefused(): number {
     return this.#backlog.refused(ORDINARY_BYTES, this.#free)

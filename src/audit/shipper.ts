@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Failure } from '../failure.ts'
 import type { RecordBatch } from './frame.ts'
 import { atMost } from './limit.ts'
+import { Yielding } from './yielding.ts'
 
 /** Where records go: `store/audit.ts`. */
 export interface AuditStore {
@@ -47,6 +48,10 @@ export interface ShipperOptions {
    * many come, since a statement costs as much as a hundred records in it.
    */
   readonly lingerMs?: number
+  /** Whether there is room to leave records where they are while a burst lasts; by default there never is. */
+  readonly mayYield?: () => boolean
+  /** ms, which only go forward. */
+  readonly clock?: () => number
 }
 
 interface Waiter {
@@ -57,6 +62,7 @@ interface Waiter {
 const LONGEST_LINGER = 250
 /** A batch of fewer was worth no longer wait. */
 const MANY = 16
+const YIELD_MS = 100
 const SHORTEST_PAUSE = 100
 const LONGEST_PAUSE = 2000
 const DAY = 24 * 60 * 60 * 1000
@@ -73,6 +79,8 @@ export class Shipper {
   readonly #maxBytes: number
   readonly #shortestLinger: number
   #lingerMs: number
+  readonly #mayYield: () => boolean
+  readonly #yielding: Yielding
   readonly #waiters = new Set<Waiter>()
   /** How many records are known to be in the store; what is asked of `shipped`. */
   #shipped = 0
@@ -101,6 +109,8 @@ export class Shipper {
     this.#maxBytes = options.maxBytes ?? 4 * 1024 * 1024
     this.#shortestLinger = options.lingerMs ?? 25
     this.#lingerMs = this.#shortestLinger
+    this.#mayYield = options.mayYield ?? (() => false)
+    this.#yielding = new Yielding(this.#maxRecords, options.clock)
     this.#batchLimit = this.#maxRecords
   }
 
@@ -153,6 +163,7 @@ export class Shipper {
         },
       }
       this.#waiters.add(waiter)
+      this.#yielding.forbid()
       this.#hurry()
     })
   }
@@ -194,6 +205,7 @@ export class Shipper {
       try {
         await this.#step()
         this.#pauseMs = 0
+        await this.#yield()
         if (this.#done() && !this.#stopping) await this.#rest()
       } catch (error) {
         this.#failed(error)
@@ -317,6 +329,13 @@ export class Shipper {
 
   #hurry(): void {
     this.#wake?.()
+  }
+
+  /** Where more comes than could be both answered and shipped, answers come first, for a while. */
+  async #yield(): Promise<void> {
+    const { signal } = this.#halt
+    const lasts = () => this.#yielding.lasts(this.#source.confirmed, this.#shipped) && this.#mayYield()
+    while (!signal.aborted && lasts()) await pause(YIELD_MS, undefined, { signal }).catch(() => {})
   }
 
   /** New records do not shorten it; a stop does. */

@@ -28,7 +28,8 @@ export class AuditTrail {
   private constructor(options: AuditTrailOptions, journal: Journal) {
     this.#options = options
     this.journal = journal
-    this.shipper = new Shipper({ source: journal, store: options.store, log: options.log })
+    const mayYield = () => journal.isRoomy
+    this.shipper = new Shipper({ source: journal, store: options.store, log: options.log, mayYield })
     this.outbox = new Outbox({ journal, shipper: this.shipper, store: options.store, log: options.log })
     journal.onConfirmed = () => this.shipper.nudge()
   }

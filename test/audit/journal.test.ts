@@ -267,6 +267,16 @@ test('only the tenant that holds more than its share is refused; the others go o
   await journal.close()
 })
 
+test('is roomy while a quarter is taken at most', async () => {
+  const journal = await Journal.open({ root: await temporaryDirectory(), fsync: 'off', maxBytes: 400_000 })
+  const text = `{"pad":"${'x'.repeat(9_960)}"}`
+  for (let n = 0; n < 9; n++) await journal.append('one', text)
+  expect(journal.isRoomy).toBe(true)
+  for (let n = 0; n < 2; n++) await journal.append('other', text)
+  expect(journal.isRoomy).toBe(false)
+  await journal.close()
+})
+
 test('says how many tenants are refused, and that it keeps nothing only where all of them are', async () => {
   const journal = await Journal.open({ root: await temporaryDirectory(), fsync: 'off', maxBytes: 4_000_000 })
   const text = `{"pad":"${'x'.repeat(9_960)}"}`

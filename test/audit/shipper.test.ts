@@ -3,7 +3,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { encodeEvent } from '../../src/audit/event.ts'
 import { Journal, type JournalOptions } from '../../src/audit/journal.ts'
-import { type AuditStore, Shipper, type ShipperOptions } from '../../src/audit/shipper.ts'
+import { type AuditStore, type RecordSource, Shipper, type ShipperOptions } from '../../src/audit/shipper.ts'
 import { auditStore } from '../../src/store/audit-log.ts'
 import { openDatabase } from '../../src/store/database.ts'
 import { asAdmin, type FreshDatabase, freshDatabase } from '../support/database.ts'
@@ -342,6 +342,64 @@ test('says so when the database was put back to before records that it had confi
   const rows = await database.db.selectFrom('audit').select('seq').where('writer', '=', journal.writer).execute()
   const wanted = Array.from({ length: 45 }, (_, seq) => seq).filter((seq) => seq < 10 || seq >= left)
   expect(rows.map(({ seq }) => seq).sort((one, other) => one - other)).toEqual(wanted)
+})
+
+/** 200,000 records a second, by its own clock: a tenth of a second for each time that the shipper waits. */
+function burst() {
+  let ms = 150
+  const source: RecordSource = {
+    writer: 'burst',
+    get confirmed() {
+      return ms * 200
+    },
+    oldest: 0,
+    read: async (first, records) => ({ first, ...lengths(records) }),
+    trim: async () => {},
+    remove: async () => {},
+  }
+  const batches: number[] = []
+  const store: AuditStore = {
+    ...auditStore(database.db),
+    position: async () => ({ position: 0, closed: false }),
+    insert: async () => {
+      ms += 150
+      batches.push(ms)
+      return true
+    },
+    ensurePartitions: async () => {},
+  }
+  const waits = () => {
+    ms += 100
+    return true
+  }
+  return { source, store, batches, clock: () => ms, waits }
+}
+
+/** As many records of no bytes. */
+function lengths(records: number) {
+  return { bytes: Buffer.alloc(0), offsets: Array<number>(records).fill(0), lengths: Array<number>(records).fill(0) }
+}
+
+test('in a burst it leaves the processor to answers, and ships a batch a second', async () => {
+  const { source, store, batches, clock, waits } = burst()
+  const shipper = new Shipper({ source, store, log: keptLog(), mayYield: waits, clock })
+  shipper.start()
+  await expect.poll(() => batches.length, { timeout: 20_000 }).toBe(3)
+  await shipper.drain(0)
+  // What comes is known from the second on.
+  expect(batches).toEqual([300, 450, 1600])
+})
+
+test('who waits for the database does not wait for a burst to end', async () => {
+  const { source, store, batches, clock, waits } = burst()
+  const shipper = new Shipper({ source, store, log: keptLog(), mayYield: waits, clock })
+  shipper.start()
+  await expect.poll(() => batches.length, { timeout: 20_000 }).toBe(2)
+  await shipper.committed(15_000, 20_000)
+  await shipper.drain(0)
+  const [, second = 0, third = 0, fourth] = batches
+  expect(third - second).toBeLessThan(1000)
+  expect(fourth).toBe(third + 150)
 })
 
 /** As a restore to an earlier state leaves the database. */
