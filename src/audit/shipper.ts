@@ -325,6 +325,7 @@ export class Shipper {
     clearTimeout(this.#linger)
     this.#wake = undefined
     this.#linger = undefined
+    this.#yielding.begins(this.#source.confirmed, this.#shipped)
   }
 
   #hurry(): void {

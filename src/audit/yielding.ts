@@ -36,6 +36,11 @@ export class Yielding {
     this.#forbiddenUntil = this.#clock() + FORBIDDEN_MS
   }
 
+  /** Shipping begins anew, after a rest. */
+  begins(came: number, shipped: number): void {
+    this.#last = { at: this.#clock(), came, shipped }
+  }
+
   /**
    * Whether the next batch waits; to be asked after each, and again as long as it is true.
    * @param came how many records there have been. @param shipped how many of these are.

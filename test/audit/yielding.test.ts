@@ -45,6 +45,13 @@ test('in a burst a batch a second is shipped', () => {
   expect(after(160, { came: 16_000, shipped: BATCH })).toBe(true)
 })
 
+test('a burst after a rest is one from its first batch on', () => {
+  now += 60_000
+  came = 2000
+  yielding.begins(came, shipped)
+  expect(after(100, { came: 10_000, shipped: 2000 })).toBe(true)
+})
+
 test('when the burst is over, shipping goes on', () => {
   expect(after(160, { came: 16_000, shipped: BATCH })).toBe(true)
   expect(after(100, { came: 10_000 })).toBe(true)
