@@ -5,6 +5,7 @@ import { listAuditKeys, openAuditSigner } from '../store/audit-keys.ts'
 import { auditStore } from '../store/audit-log.ts'
 import { sealStore } from '../store/audit-tree.ts'
 import type { TenantDatabase } from '../store/database.ts'
+import { repeat } from './rounds.ts'
 
 export interface SealingParts {
   readonly db: TenantDatabase
@@ -19,14 +20,12 @@ export interface SealingParts {
 export async function openSealing({ db, masterKey, dataDir, log, keysMs = KEYS_MS }: SealingParts): Promise<Sealing> {
   const load = async () => ({ signer: await openAuditSigner(db, masterKey), keys: await listAuditKeys(db) })
   let present = await load()
-  const timer = setInterval(() => {
-    load().then(
-      (loaded) => {
-        present = loaded
-      },
-      (error: unknown) => log.warn({ err: error }, 'it could not be asked which key signs checkpoints'),
-    )
-  }, keysMs).unref()
+  const read = async () => {
+    present = await load()
+  }
+  const stopReading = repeat(keysMs, read, (error) => {
+    log.warn({ err: error }, 'it could not be asked which key signs checkpoints')
+  })
   const sealing = startSealing({
     store: auditStore(db),
     seals: sealStore(db),
@@ -39,7 +38,7 @@ export async function openSealing({ db, masterKey, dataDir, log, keysMs = KEYS_M
   return {
     ...sealing,
     async stop() {
-      clearInterval(timer)
+      stopReading()
       await sealing.stop()
     },
   }
