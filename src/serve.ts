@@ -117,6 +117,7 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
       trail.record(mismatchEvent(mismatch, clock())).catch((error) => logger.error({ err: error }, 'not recorded'))
     },
   })
+  trail.isAwaited = () => snapshots.hasCommitting
   snapshots.start()
   opened.add('snapshots', () => snapshots.stop())
   const revoked = await openRevoked(opening, config, facts)

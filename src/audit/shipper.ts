@@ -48,7 +48,7 @@ export interface ShipperOptions {
    * many come, since a statement costs as much as a hundred records in it.
    */
   readonly lingerMs?: number
-  /** Whether there is room to leave records where they are while a burst lasts; by default there never is. */
+  /** Whether records may stay where they are for a while; by default never. */
   readonly mayYield?: () => boolean
   /** ms, which only go forward. */
   readonly clock?: () => number
@@ -163,7 +163,6 @@ export class Shipper {
         },
       }
       this.#waiters.add(waiter)
-      this.#yielding.forbid()
       this.#hurry()
     })
   }

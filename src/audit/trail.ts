@@ -24,11 +24,13 @@ export class AuditTrail {
   /** Of dead processes' logs that are being shipped, how many records are left of each. */
   readonly #left = new Map<string, number>()
   #recovery: Promise<void> | undefined
+  /** Whether there may be somebody who waits for a record to be in the database. */
+  isAwaited: () => boolean = () => true
 
   private constructor(options: AuditTrailOptions, journal: Journal) {
     this.#options = options
     this.journal = journal
-    const mayYield = () => journal.isRoomy
+    const mayYield = () => !this.isAwaited() && journal.isRoomy
     this.shipper = new Shipper({ source: journal, store: options.store, log: options.log, mayYield })
     this.outbox = new Outbox({ journal, shipper: this.shipper, store: options.store, log: options.log })
     journal.onConfirmed = () => this.shipper.nudge()

@@ -1,8 +1,8 @@
 /** Records a second: more than one process ships, so that a slow moment of the database is not taken for a burst. */
 const BURST = 30_000
-const BATCH_EVERY_MS = 1000
+/** Between two batches. With a batch's own time, and that of a look at the clock, they are a second apart. */
+const BATCH_EVERY_MS = 700
 const LONGEST_MS = 10_000
-const FORBIDDEN_MS = 60_000
 
 interface Moment {
   readonly at: number
@@ -12,28 +12,22 @@ interface Moment {
 
 /**
  * When shipping yields to answering. Where twice as many records come as are shipped, and more than `BURST`, the backlog
- * grows whatever is done: then the processor answers, and one batch a second is shipped, so that checkpoints go on. For
- * 10 s altogether until shipping has caught up, and not within a minute of somebody's waiting for a record to be shipped.
+ * grows whatever is done: then the processor answers, and about one batch a second is shipped, so that checkpoints go on.
+ * For 10 s, and again once shipping has caught up.
  */
 export class Yielding {
   readonly #batch: number
   readonly #clock: () => number
   #last: Moment | undefined
-  #yields = false
   /** When the last batch was shipped. */
   #batchAt = 0
-  #leftMs = LONGEST_MS
-  #forbiddenUntil = 0
+  /** When it yielded first since shipping had caught up. */
+  #since: number | undefined
 
   /** @param batch how many records are shipped at once. @param clock in ms, which only goes forward. */
   constructor(batch: number, clock = () => performance.now()) {
     this.#batch = batch
     this.#clock = clock
-  }
-
-  /** Somebody waits for a record to be shipped. */
-  forbid(): void {
-    this.#forbiddenUntil = this.#clock() + FORBIDDEN_MS
   }
 
   /** Shipping begins anew, after a rest. */
@@ -49,15 +43,11 @@ export class Yielding {
     const now = { at: this.#clock(), came, shipped }
     const last = this.#last ?? now
     this.#last = now
-    if (this.#yields) this.#leftMs -= now.at - last.at
-    if (came - shipped < this.#batch) this.#leftMs = LONGEST_MS
+    if (came - shipped < this.#batch) this.#since = undefined
     if (shipped > last.shipped) this.#batchAt = now.at
-    this.#yields = isBurst(last, now) && now.at - this.#batchAt < BATCH_EVERY_MS && this.#mayYield(now)
-    return this.#yields
-  }
-
-  #mayYield({ at, came, shipped }: Moment): boolean {
-    return came - shipped >= 2 * this.#batch && this.#leftMs > 0 && at >= this.#forbiddenUntil
+    if (!isBurst(last, now) || came - shipped < 2 * this.#batch) return false
+    this.#since ??= now.at
+    return now.at - this.#since < LONGEST_MS && now.at - this.#batchAt < BATCH_EVERY_MS
   }
 }
 

@@ -271,6 +271,12 @@ export class Snapshots {
     return this.#tenants.tenants.get(id)?.faultOf(kind, name)
   }
 
+  /** Whether a tenant in memory has its records in Postgres before it has its answers. */
+  get hasCommitting(): boolean {
+    for (const { index } of this.#tenants.tenants.values()) if (index.settings.audit_mode === 'commit') return true
+    return false
+  }
+
   /** Documents in quarantine, over all tenants in memory. */
   get quarantined(): number {
     let sum = 0

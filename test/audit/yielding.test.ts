@@ -38,9 +38,9 @@ test('what can be shipped as it comes is shipped', () => {
   for (let batch = 0; batch < 100; batch++) expect(after(150, { came: 3900, shipped: 3900 })).toBe(false)
 })
 
-test('in a burst a batch a second is shipped', () => {
+test('in a burst a batch is shipped every 700 ms and the time that it takes', () => {
   expect(after(160, { came: 16_000, shipped: BATCH })).toBe(true)
-  for (let ms = 100; ms < 1000; ms += 100) expect(after(100, { came: 10_000 })).toBe(true)
+  for (let ms = 100; ms < 700; ms += 100) expect(after(100, { came: 10_000 })).toBe(true)
   expect(after(100, { came: 10_000 })).toBe(false)
   expect(after(160, { came: 16_000, shipped: BATCH })).toBe(true)
 })
@@ -60,11 +60,11 @@ test('when the burst is over, shipping goes on', () => {
 })
 
 test('it yields for ten seconds, and again when all has been shipped', () => {
-  expect(burst(10)).toBeLessThan(12)
+  expect(burst(10)).toBeLessThan(14)
   expect(burst(10)).toBeGreaterThan(30)
   const rest = came - shipped
   expect(after(rest / 30, { shipped: rest })).toBe(false)
-  expect(burst(10)).toBeLessThan(12)
+  expect(burst(10)).toBeLessThan(14)
 })
 
 test('a database that stands still is no burst', () => {
@@ -87,14 +87,4 @@ test('nor is a start with many to ship', () => {
 test('twice as many must come as are shipped', () => {
   expect(after(100, { came: 20_000, shipped: BATCH })).toBe(true)
   expect(after(1000, { came: 50_000, shipped: 26_000 })).toBe(false)
-})
-
-test('it never yields where somebody waits for a record to be shipped, nor for a minute after', () => {
-  yielding.forbid()
-  expect(burst(59)).toBeGreaterThan(200)
-  now += 2000
-  yielding.lasts(came, shipped)
-  expect(after(160, { came: 100_000, shipped: BATCH })).toBe(true)
-  yielding.forbid()
-  expect(after(100, { came: 10_000 })).toBe(false)
 })

@@ -273,9 +273,11 @@ test('settings come with the tenant and with its changes', async () => {
   const snapshots = over(database)
   const tenant = await snapshots.tenant('t')
   expect(tenant?.index.settings.audit_mode).toBe('commit')
+  expect(snapshots.hasCommitting).toBe(true)
   database.tenant('t').write(settings({ audit_mode: 'journal' }))
   await snapshots.poll()
   expect(tenant?.index.settings.audit_mode).toBe('journal')
+  expect(snapshots.hasCommitting).toBe(false)
 })
 
 test('a built-in role is held by a direct, unscoped, valid assignment only', async () => {
