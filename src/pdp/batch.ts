@@ -10,6 +10,7 @@ import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { TenantSnapshot } from '../snapshot/tenant-snapshot.ts'
 import { answerOf, type Made } from './answer.ts'
 import { BatchRecords } from './batch-records.ts'
+import type { Decider } from './decider.ts'
 import { decisionEvent, inErrorEvent } from './event.ts'
 import { type ProofParts, type ProvenRequest, proveSubject } from './proof.ts'
 import type { Quotas } from './quotas.ts'
@@ -71,7 +72,7 @@ export interface BatchParts extends ProofParts {
   readonly quotas: Quotas
   /** What has been decided so far: if the whole fails, what was taken for it goes back. */
   readonly given: Made[]
-  readonly make: (tenant: TenantSnapshot, facts: Facts, asked: ProvenRequest, budgets: Budgets) => Made
+  readonly decider: Pick<Decider, 'make'>
 }
 
 interface Decided {
@@ -151,7 +152,7 @@ class Making {
     if (facts === undefined) throw new Failure('internal', 'the facts of an item were not looked for')
     const { proven, at, unasked } = query
     try {
-      const made = this.#parts.make(tenant, facts, proven, this.#budgets)
+      const made = this.#parts.decider.make(tenant, facts, proven, this.#budgets)
       if (unasked !== undefined) return this.#unasked(tenant, proven.request, at, made, unasked)
       const drawing = this.#parts.quotas.draw(tenant.id, made)
       if (!(drawing instanceof Promise)) return this.#decided(tenant, proven.request, at, drawing)
