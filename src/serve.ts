@@ -1,52 +1,43 @@
 import cluster from 'node:cluster'
 import { setTimeout as pause } from 'node:timers/promises'
 import { contextAdministration } from './administration/contexts.ts'
+import type { CredentialParts } from './administration.ts'
 import { acquireLock } from './audit/lock.ts'
 import { Redactor } from './audit/redactor.ts'
 import { copiesFile, notesInFile } from './audit/seal/copies.ts'
-import { contextTokens } from './authn/context/tokens.ts'
-import { TrustedTokens } from './authn/issuer/trusted-tokens.ts'
-import { KeyUse } from './authn/key-use.ts'
+import type { AuditTrail } from './audit/trail.ts'
+import { type ContextTokens, contextTokens } from './authn/context/tokens.ts'
+import type { TrustedTokens } from './authn/issuer/trusted-tokens.ts'
 import { passwordLogin } from './authn/login.ts'
 import { passwordHasher } from './authn/password/hasher.ts'
 import type { Config } from './config.ts'
-import { VERIFICATIONS, verification } from './http/audit-proof.ts'
+import { VERIFICATIONS, type Verify, verification } from './http/audit-proof.ts'
 import { Door } from './http/door.ts'
-import { parseJson } from './http/json.ts'
-import { addRoutes } from './http/routes.ts'
+import { addRoutes, type RouteParts } from './http/routes.ts'
 import { createServer } from './http/server.ts'
-import { destinations } from './outgoing/addresses.ts'
-import { jsonFetcher } from './outgoing/fetch-json.ts'
 import { createMask, maskingHashes } from './pdp/mask.ts'
 import { createOperation } from './pdp/operation.ts'
 import { createSearch } from './pdp/search.ts'
 import { createPdp } from './pdp.ts'
 import { administer } from './serve/administer.ts'
+import { watchClockSkew } from './serve/clock-skew.ts'
 import { CLOSE_MS, Opened } from './serve/closing.ts'
-import { bringSchemaUpToDate, openPool } from './serve/database.ts'
+import { openCredentials } from './serve/credentials.ts'
+import { type Opening, openPool, openStored, type Stored } from './serve/database.ts'
 import { databaseUrl } from './serve/database-url.ts'
 import { showFigures } from './serve/figures.ts'
-import { listenForHints, openRevoked } from './serve/following.ts'
+import { type Followed, follow } from './serve/following.ts'
 import { keysFor, type Screen } from './serve/keys.ts'
 import { listen } from './serve/listen.ts'
 import { fillWithPreset } from './serve/preset.ts'
 import { openQuotas } from './serve/quotas.ts'
-import { readinessOf } from './serve/readiness.ts'
-import { roundsOf } from './serve/rounds.ts'
-import { mismatchEvent } from './serve/security.ts'
+import { readinessOf, vitalsOf } from './serve/readiness.ts'
+import { MINUTE, roundsOf } from './serve/rounds.ts'
 import { openTrail } from './serve/trail.ts'
 import { warnOfJournalsLeft } from './serve/workers.ts'
-import { Snapshots } from './snapshot/snapshots.ts'
-import { noteUse } from './store/api-keys.ts'
-import { bootstrap } from './store/bootstrap.ts'
-import { clockSkew } from './store/clock.ts'
 import { openDataDirectory } from './store/data-directory.ts'
-import { checkConnection, isWalled, type OpenDatabase } from './store/database.ts'
-import { openDeploymentKey } from './store/deployment-key.ts'
 import { loginStore } from './store/logins.ts'
 import { pruneRevocations, sessionStore } from './store/sessions.ts'
-import { openSigningKeys } from './store/signing-keys.ts'
-import { snapshotSource } from './store/snapshot.ts'
 import { pruneThrottles } from './store/throttles.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
@@ -58,16 +49,17 @@ export interface Service {
   close(): Promise<void>
 }
 
-const FACT_CONNECTIONS = 4
-const QUOTA_CONNECTIONS = 3
+/** What every use case stands on. */
+interface Ground extends Stored, Followed {
+  readonly dataDir: string
+  readonly trail: AuditTrail
+  readonly metrics: Metrics
+  readonly redactor: Redactor
+}
+
 const DOOR_MS = 3_000
-const READING_CONNECTIONS = 3
-/** What may be asked of the audit at once: counting a day of a busy tenant. */
-const READING_QUERY_MS = 10_000
 /** A page of a verification; also the count of what stands after a tenant's last record. */
 const VERIFY_QUERY_MS = 60_000
-const SECOND = 1_000
-const MINUTE = 60_000
 
 /** Wires all parts, from the disk to the door, and starts answering. What fails on the way closes what was opened. */
 export async function serve(config: Config, io: { readonly stdout: Screen }): Promise<Service> {
@@ -82,136 +74,26 @@ export async function serve(config: Config, io: { readonly stdout: Screen }): Pr
 }
 
 async function open(config: Config, screen: Screen, logger: Logger, opened: Opened): Promise<Service> {
-  const clock = () => Date.now()
-  const dataDir = await openDataDirectory(config.dataDir)
-  const lock = await acquireLock(dataDir)
-  opened.add('lock', () => lock.release())
-  if (!cluster.isWorker) await warnOfJournalsLeft(dataDir, config.workers, logger)
+  const state = { isClosing: false }
+  const isClosing = () => state.isClosing
+  const dataDir = await ownDataDirectory(config, logger, opened)
   const keys = await keysFor(config, dataDir, screen)
-  const url = await databaseUrl(config, dataDir, logger, opened)
-  const opening = { url, logger, opened }
-  const { every } = roundsOf(opened, logger)
-  const database = openPool(opening, 'verdict', config.poolSize)
-  // Writers of a busy tenant wait for each other with a connection in hand: what decisions need does not queue there.
-  const facts = openPool(opening, 'verdict facts', FACT_CONNECTIONS)
-  const reading = openPool(opening, 'verdict reading', READING_CONNECTIONS, { queryTimeout: READING_QUERY_MS })
-  await checkConnection(database.db)
-  await bringSchemaUpToDate(database, url)
-  if (!(await isWalled(database.db))) {
-    logger.warn('the role of DATABASE_URL passes row-level security: only one wall stands between tenants')
+  const database = await databaseUrl(config, dataDir, logger, opened)
+  const opening = { url: database, logger, opened, clock: () => Date.now(), ...roundsOf(opened, logger) }
+  const stored = await openStored(opening, config.poolSize, keys)
+  const trail = await openTrail(opening, config, dataDir, stored.deploymentKey)
+  const followed = await follow(opening, config, stored.facts, trail)
+  const ground = {
+    ...stored,
+    ...followed,
+    dataDir,
+    trail,
+    metrics: new Metrics(),
+    redactor: new Redactor(stored.deploymentKey),
   }
-  await bootstrap(database.db, keys, () => new Date(clock()))
-  const masterKeys = { current: keys.masterKey, previous: keys.previousMasterKey }
-  const deploymentKey = await openDeploymentKey(database.db, masterKeys)
-
-  const trail = await openTrail(opening, config, dataDir, deploymentKey)
-  const metrics = new Metrics()
-  const snapshots = new Snapshots({
-    source: snapshotSource(facts.db),
-    entities: config.entityCache,
-    maxStaleness: config.maxStalenessMs,
-    onError: (error) => logger.warn({ err: error }, 'the policy in memory could not be brought up to date'),
-    onFault: (fault) => logger.warn(fault, 'a stored document is quarantined: it is not what it should be'),
-    onMismatch: (mismatch) => {
-      logger.error(mismatch, 'the database has another history than memory; the tenant is loaded anew')
-      trail.record(mismatchEvent(mismatch, clock())).catch((error) => logger.error({ err: error }, 'not recorded'))
-    },
-  })
-  trail.isAwaited = () => snapshots.hasCommitting
-  snapshots.start()
-  opened.add('snapshots', () => snapshots.stop())
-  const revoked = await openRevoked(opening, config, facts)
-  const hints = listenForHints(opening, config, snapshots, revoked)
-  const hasher = passwordHasher()
-  opened.add('password threads', () => hasher.close())
-  showFigures(metrics, snapshots, trail, hints, database)
-
-  const redactor = new Redactor(deploymentKey)
-  const people = { hasher, masterKey: deploymentKey }
-  // Refused credentials are recorded there, also while the database is away.
-  await snapshots.tenant('system')
-  const administration = administer(database, trail, snapshots, revoked, people, redactor, logger)
-  if (config.preset !== undefined) await fillWithPreset(administration, config.preset, logger)
-  const state = { isClosing: false, skew: await skewOf(database, clock) }
-  every(MINUTE, 'clock skew', async () => {
-    state.skew = await skewOf(database, clock)
-  })
-
-  const signingKeys = await openSigningKeys(facts.db, deploymentKey)
-  // Which keys there are is known everywhere within a second, as is what else is revoked.
-  every(SECOND, 'signing keys', () => signingKeys.poll())
-  const keyUse = new KeyUse((tenant, uses) => noteUse(database.db.of(tenant), tenant, uses))
-  opened.add('use of keys', () => keyUse.drain())
-  every(MINUTE, 'noting use of keys', () => keyUse.drain())
-  const trustedTokens = new TrustedTokens({
-    parseJson,
-    fetchJson: jsonFetcher({
-      destinations: destinations(config.outgoingAllow),
-      httpToLoopback: config.outgoingHttp === 'loopback',
-    }),
-    warn: (error, issuer) => logger.warn({ err: error, issuer }, 'the keys of a trusted issuer could not be had'),
-  })
-  const counting = openPool(opening, 'verdict quotas', QUOTA_CONNECTIONS)
-  const { quotas, prune } = openQuotas(counting.db, deploymentKey, clock)
-  opened.add('quotas', () => quotas.close())
-  every(SECOND, 'sweeping quotas', () => quotas.sweep())
-  every(MINUTE, 'pruning counters', prune)
-  // A verification holds a connection for as long as it takes.
-  const verifying = openPool(opening, 'verdict verify', VERIFICATIONS, { queryTimeout: VERIFY_QUERY_MS })
-  const contexts = contextTokens(signingKeys, config.publicUrl, (id) => revoked.isRevoked(id))
-  const app = await createServer({ logger, metrics, ...config.edge, isClosing: () => state.isClosing })
-  const door = new Door(app)
-  const pdp = createPdp({ snapshots, tokens: trustedTokens, contexts, trail, clock, metrics, redactor, quotas })
-  const authenticator = await addRoutes(app, {
-    pdp,
-    operation: createOperation({ pdp, snapshots }),
-    mask: createMask(pdp, maskingHashes(deploymentKey)),
-    search: createSearch({ snapshots, trail, clock, redactor }),
-    snapshots,
-    quotas,
-    administration,
-    contexts: contextAdministration({
-      db: database.db,
-      tokens: contexts,
-      snapshots,
-      learnRevoked: () => revoked.poll(),
-      clock,
-    }),
-    metrics,
-    db: database.db,
-    verify: verification(verifying.db, () => notesInFile(copiesFile(dataDir))),
-    reading: reading.db,
-    redactor,
-    logIn: passwordLogin({ store: loginStore(database.db), ...people, clock }),
-    sessions: sessionStore(database.db),
-    revoked,
-    signingKeys,
-    keyUse,
-    trustedTokens,
-    publicUrl: config.publicUrl,
-    limits: config.edge,
-    clock,
-    readiness: () =>
-      readinessOf({
-        isClosing: state.isClosing,
-        staleness: snapshots.staleness,
-        maxStaleness: config.maxStalenessMs,
-        clockSkew: state.skew,
-        isAuditKept: trail.isKeeping,
-        auditBacklog: trail.backlog,
-        auditBacklogAge: trail.journal.backlog.age,
-        tenantsRefused: trail.journal.tenantsRefused,
-        quarantinedRules: snapshots.quarantined,
-      }),
-  })
-  opened.add('failed authentications', () => authenticator.drain('all'))
-  every(MINUTE, 'counting failed authentications', () => authenticator.drain('past'))
-  every(MINUTE, 'pruning throttles', () => pruneThrottles(database.db))
-  every(MINUTE, 'pruning revocations', () => pruneRevocations(database.db))
-  opened.add('door', (ms) => door.close(Math.min(ms, DOOR_MS)))
-  const address = await listen(app, config)
+  const url = await openDoor(opening, config, await openUseCases(opening, config, ground, isClosing), isClosing)
   return {
-    url: address,
+    url,
     async close() {
       const until = Date.now() + CLOSE_MS
       state.isClosing = true
@@ -223,6 +105,104 @@ async function open(config: Config, screen: Screen, logger: Logger, opened: Open
   }
 }
 
-async function skewOf({ db }: OpenDatabase, clock: () => number): Promise<number | undefined> {
-  return clockSkew(db, clock).catch(() => undefined)
+/** It is ours alone until the service closes: two would write one journal. */
+async function ownDataDirectory(config: Config, logger: Logger, opened: Opened): Promise<string> {
+  const dataDir = await openDataDirectory(config.dataDir)
+  const lock = await acquireLock(dataDir)
+  opened.add('lock', () => lock.release())
+  if (!cluster.isWorker) await warnOfJournalsLeft(dataDir, config.workers, logger)
+  return dataDir
+}
+
+/** Everything that a route asks. */
+async function openUseCases(
+  opening: Opening,
+  config: Config,
+  ground: Ground,
+  isClosing: () => boolean,
+): Promise<RouteParts> {
+  const { database, metrics, snapshots, revoked, redactor, trail, hints } = ground
+  const { db } = database
+  const { clock } = opening
+  const people = openPeople(opening, ground)
+  showFigures(metrics, snapshots, trail, hints, database)
+  // Refused credentials are recorded there, also while the database is away.
+  await snapshots.tenant('system')
+  const administration = administer(database, trail, snapshots, revoked, people, redactor, opening.logger)
+  if (config.preset !== undefined) await fillWithPreset(administration, config.preset, opening.logger)
+  const clockSkew = await watchClockSkew(opening, database)
+  const credentials = await openCredentials(opening, config, ground)
+  const tokens = contextTokens(credentials.signingKeys, config.publicUrl, (id) => revoked.isRevoked(id))
+  const learnRevoked = () => revoked.poll()
+  const asking = openAsking(opening, ground, credentials.trustedTokens, tokens)
+  const verify = openVerification(opening, ground.dataDir)
+  return {
+    ...asking,
+    ...credentials,
+    administration,
+    contexts: contextAdministration({ db, tokens, snapshots, learnRevoked, clock }),
+    logIn: passwordLogin({ store: loginStore(db), ...people, clock }),
+    sessions: sessionStore(db),
+    verify,
+    snapshots,
+    revoked,
+    metrics,
+    redactor,
+    db,
+    reading: ground.reading.db,
+    publicUrl: config.publicUrl,
+    limits: config.edge,
+    clock,
+    readiness: () => readinessOf(vitalsOf(isClosing(), config.maxStalenessMs, clockSkew(), snapshots, trail)),
+  }
+}
+
+/** Passwords are hashed in threads of their own. */
+function openPeople({ opened }: Opening, { deploymentKey: masterKey }: Ground): CredentialParts {
+  const hasher = passwordHasher()
+  opened.add('password threads', () => hasher.close())
+  return { hasher, masterKey }
+}
+
+/** The use cases that decide. */
+function openAsking(
+  opening: Opening,
+  { deploymentKey, snapshots, trail, metrics, redactor }: Ground,
+  tokens: TrustedTokens,
+  contexts: ContextTokens,
+): Pick<RouteParts, 'pdp' | 'operation' | 'mask' | 'search' | 'quotas'> {
+  const { clock } = opening
+  const quotas = openQuotas(opening, deploymentKey)
+  const pdp = createPdp({ snapshots, tokens, contexts, trail, clock, metrics, redactor, quotas })
+  return {
+    pdp,
+    operation: createOperation({ pdp, snapshots }),
+    mask: createMask(pdp, maskingHashes(deploymentKey)),
+    search: createSearch({ snapshots, trail, clock, redactor }),
+    quotas,
+  }
+}
+
+/** A verification holds a connection for as long as it takes. */
+function openVerification(opening: Opening, dataDir: string): Verify {
+  const { db } = openPool(opening, 'verdict verify', VERIFICATIONS, { queryTimeout: VERIFY_QUERY_MS })
+  return verification(db, () => notesInFile(copiesFile(dataDir)))
+}
+
+/** Takes the routes, and lets callers in. @returns where it answers. */
+async function openDoor(
+  { logger, opened, every }: Opening,
+  config: Config,
+  parts: RouteParts,
+  isClosing: () => boolean,
+): Promise<string> {
+  const app = await createServer({ logger, metrics: parts.metrics, ...config.edge, isClosing })
+  const door = new Door(app)
+  const authenticator = await addRoutes(app, parts)
+  opened.add('failed authentications', () => authenticator.drain('all'))
+  every(MINUTE, 'counting failed authentications', () => authenticator.drain('past'))
+  every(MINUTE, 'pruning throttles', () => pruneThrottles(parts.db))
+  every(MINUTE, 'pruning revocations', () => pruneRevocations(parts.db))
+  opened.add('door', (ms) => door.close(Math.min(ms, DOOR_MS)))
+  return listen(app, config)
 }

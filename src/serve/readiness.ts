@@ -1,4 +1,6 @@
+import type { AuditTrail } from '../audit/trail.ts'
 import type { Readiness } from '../http/operations.ts'
+import type { Snapshots } from '../snapshot/snapshots.ts'
 
 /** What readiness is made of, read anew each time it is asked. */
 export interface Vitals {
@@ -24,6 +26,26 @@ const AWAY_AFTER = 5_000
 const LONG_BACKLOG = 60_000
 /** Validity windows are judged by this process's clock: one that is further off would be wrong about them. */
 const MAX_SKEW = 5_000
+
+export function vitalsOf(
+  isClosing: boolean,
+  maxStaleness: number,
+  clockSkew: number | undefined,
+  snapshots: Snapshots,
+  trail: AuditTrail,
+): Vitals {
+  return {
+    isClosing,
+    staleness: snapshots.staleness,
+    maxStaleness,
+    clockSkew,
+    isAuditKept: trail.isKeeping,
+    auditBacklog: trail.backlog,
+    auditBacklogAge: trail.journal.backlog.age,
+    tenantsRefused: trail.journal.tenantsRefused,
+    quarantinedRules: snapshots.quarantined,
+  }
+}
 
 /** Codes and counts: nothing here names a tenant or a rule. */
 export function readinessOf(vitals: Vitals): Readiness {

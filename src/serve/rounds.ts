@@ -1,6 +1,10 @@
 import type { Logger } from '../telemetry/logger.ts'
 import type { Opened } from './closing.ts'
 
+/** In ms, as rounds count. */
+export const SECOND = 1_000
+export const MINUTE = 60_000
+
 /** What is done again and again until the service closes. */
 export interface Rounds {
   /** As `repeat`; a failure is told with `name`. */
