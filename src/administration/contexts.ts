@@ -58,76 +58,11 @@ const MAX_LAYER = 6_000
 const MAX_WILDCARDS = 200
 
 export function contextAdministration(parts: ContextParts): ContextAdministration {
-  const { db, tokens, snapshots, learnRevoked, clock } = parts
-
-  async function settingsOf(tenant: string): Promise<Required<Settings>> {
-    const found = await snapshots.tenant(tenant)
-    if (found === undefined) throw notFound('such tenant')
-    return found.index.settings
-  }
-
-  async function issue(
-    said: ContextBody & Pick<ContextClaims, 'tenant' | 'iat' | 'exp'> & { readonly audience?: string | undefined },
-    by: EntityRef,
-    recipient: RecipientJwk | undefined,
-  ): Promise<IssuedContext> {
-    const { token, claims } = await tokens.sign({ jti: uuidv7({ msecs: clock() }), nbf: said.iat, ...said })
-    if (token.length > TOKEN_MAX) refuse([{ pointer: '', detail: `its token would be over ${TOKEN_MAX} characters` }])
-    const sent = recipient === undefined ? token : await encryptFor(recipient, token)
-    if (sent === undefined) throw refusal('/encrypt_for', 'is no public key that can be encrypted for')
-    await insertContext(db.of(said.tenant), claims, by)
-    return { ...contextOf(claims), token: sent }
-  }
-
+  const { db } = parts
   return {
-    async create(tenant, by, { subject, level, capabilities, quotas = {}, expires_in, audience, encrypt_for }) {
-      const { levels, context_lifetime_seconds: longest } = await settingsOf(tenant)
-      refuse([
-        ...checkRef('/subject', subject),
-        ...unknownLevel(levels, level),
-        ...wrongCapabilities(capabilities),
-        ...(expires_in !== undefined && expires_in > longest
-          ? [{ pointer: '/expires_in', detail: `is more than ${longest}, which is as long as a context lives here` }]
-          : []),
-      ])
-      const iat = Math.floor(clock() / 1000)
-      const exp = iat + (expires_in ?? Math.min(DEFAULT_LIFETIME_S, longest))
-      const layers = capabilities === undefined ? [] : [[...capabilities]]
-      const body: ContextBody = {
-        subject: { type: subject.type, id: subject.id },
-        ...(level !== undefined && { level }),
-        quotas,
-        capabilities: layers,
-        parents: [],
-      }
-      return issue({ tenant, iat, exp, ...body, audience }, by, encrypt_for)
-    },
-
-    async show(tenant, token) {
-      const verified = await tokens.verify(token)
-      const refused = tokens.refusal(verified, tenant, clock())
-      if (verified !== undefined && refused === undefined) return { verified }
-      // Of another tenant's token nothing is shown and nothing is recorded.
-      return {
-        refused: refused ?? 'context_invalid',
-        verified: verified?.claims.tenant === tenant ? verified : undefined,
-      }
-    },
-
-    async attenuate(by, { claims }, { expires_in, encrypt_for, ...narrowing }) {
-      const { tenant, jti, aud } = claims
-      const { levels } = await settingsOf(tenant)
-      refuse([...unknownLevel(levels, narrowing.level), ...wrongCapabilities(narrowing.capabilities)])
-      const iat = Math.floor(clock() / 1000)
-      const exp = expires_in === undefined ? claims.exp : iat + expires_in
-      refuse([
-        ...widerThan(claims, narrowing, levels),
-        ...(exp > claims.exp ? [{ pointer: '/expires_in', detail: 'is after the end of the context' }] : []),
-      ])
-      const body = narrowed(jti, claims, narrowing)
-      return issue({ tenant, iat, exp, ...body, audience: aud[1] }, by, encrypt_for)
-    },
-
+    create: (tenant, by, asked) => create(parts, tenant, by, asked),
+    show: (tenant, token) => show(parts, tenant, token),
+    attenuate: (by, context, asked) => attenuate(parts, by, context, asked),
     list: (tenant, filter, page) => listContexts(db.of(tenant), tenant, filter, page),
 
     async get(tenant, id) {
@@ -139,10 +74,84 @@ export function contextAdministration(parts: ContextParts): ContextAdministratio
     async revoke(tenant, id) {
       const found = await revokeContext(db.of(tenant), tenant, id)
       if (found === undefined) throw notFound('such context')
-      await learnRevoked()
+      await parts.learnRevoked()
       return found.subject
     },
   }
+}
+
+async function create(parts: ContextParts, tenant: string, by: EntityRef, asked: NewContext): Promise<IssuedContext> {
+  const { subject, level, capabilities, quotas = {}, expires_in, audience, encrypt_for } = asked
+  const { levels, context_lifetime_seconds: longest } = await settingsOf(parts, tenant)
+  refuse([
+    ...checkRef('/subject', subject),
+    ...unknownLevel(levels, level),
+    ...wrongCapabilities(capabilities),
+    ...(expires_in !== undefined && expires_in > longest
+      ? [{ pointer: '/expires_in', detail: `is more than ${longest}, which is as long as a context lives here` }]
+      : []),
+  ])
+  const iat = Math.floor(parts.clock() / 1000)
+  const exp = iat + (expires_in ?? Math.min(DEFAULT_LIFETIME_S, longest))
+  const body: ContextBody = {
+    subject: { type: subject.type, id: subject.id },
+    ...(level !== undefined && { level }),
+    quotas,
+    capabilities: capabilities === undefined ? [] : [[...capabilities]],
+    parents: [],
+  }
+  return issue(parts, { tenant, iat, exp, ...body, audience }, by, encrypt_for)
+}
+
+async function show({ tokens, clock }: ContextParts, tenant: string, token: string): Promise<Shown> {
+  const verified = await tokens.verify(token)
+  const refused = tokens.refusal(verified, tenant, clock())
+  if (verified !== undefined && refused === undefined) return { verified }
+  // Of another tenant's token nothing is shown and nothing is recorded.
+  return {
+    refused: refused ?? 'context_invalid',
+    verified: verified?.claims.tenant === tenant ? verified : undefined,
+  }
+}
+
+async function attenuate(
+  parts: ContextParts,
+  by: EntityRef,
+  { claims }: VerifiedContext,
+  { expires_in, encrypt_for, ...narrowing }: Omit<Attenuation, 'token'>,
+): Promise<IssuedContext> {
+  const { tenant, jti, aud } = claims
+  const { levels } = await settingsOf(parts, tenant)
+  refuse([...unknownLevel(levels, narrowing.level), ...wrongCapabilities(narrowing.capabilities)])
+  const iat = Math.floor(parts.clock() / 1000)
+  const exp = expires_in === undefined ? claims.exp : iat + expires_in
+  refuse([
+    ...widerThan(claims, narrowing, levels),
+    ...(exp > claims.exp ? [{ pointer: '/expires_in', detail: 'is after the end of the context' }] : []),
+  ])
+  const body = narrowed(jti, claims, narrowing)
+  return issue(parts, { tenant, iat, exp, ...body, audience: aud[1] }, by, encrypt_for)
+}
+
+/** Signs and stores it. What comes back is for the recipient alone, where there is one. */
+async function issue(
+  { db, tokens, clock }: ContextParts,
+  said: ContextBody & Pick<ContextClaims, 'tenant' | 'iat' | 'exp'> & { readonly audience?: string | undefined },
+  by: EntityRef,
+  recipient: RecipientJwk | undefined,
+): Promise<IssuedContext> {
+  const { token, claims } = await tokens.sign({ jti: uuidv7({ msecs: clock() }), nbf: said.iat, ...said })
+  if (token.length > TOKEN_MAX) refuse([{ pointer: '', detail: `its token would be over ${TOKEN_MAX} characters` }])
+  const sent = recipient === undefined ? token : await encryptFor(recipient, token)
+  if (sent === undefined) throw refusal('/encrypt_for', 'is no public key that can be encrypted for')
+  await insertContext(db.of(said.tenant), claims, by)
+  return { ...contextOf(claims), token: sent }
+}
+
+async function settingsOf({ snapshots }: ContextParts, tenant: string): Promise<Required<Settings>> {
+  const found = await snapshots.tenant(tenant)
+  if (found === undefined) throw notFound('such tenant')
+  return found.index.settings
 }
 
 /** What a token says, for whoever may know. */
