@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { type AuditEvent, eventId } from '../audit/event.ts'
-import { type Authenticated, authenticate, type TokenClaims } from '../authn/authenticate.ts'
+import { type Authenticated, authenticate, type CredentialSource, type TokenClaims } from '../authn/authenticate.ts'
 import type { Caller } from '../authn/caller.ts'
 import { FailedAttempts, type Uncounted } from '../authn/failed-attempts.ts'
 import type { KeyUse } from '../authn/key-use.ts'
@@ -53,24 +53,9 @@ export interface AuthenticatorParts {
 const SYSTEM = 'system'
 
 export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
-  const { pdp, snapshots, tokens, keyUse, isRevoked, clock } = parts
+  const { pdp, tokens, keyUse, clock } = parts
   const failed = new FailedAttempts()
-  const source = {
-    findApiKey: (id: string) => snapshots.findApiKey(id),
-    verifyToken: (token: string, now: number) => tokens.verify(token, now),
-    isRevoked,
-    isTenant: (id: string) => {
-      const tenant = snapshots.tenant(id)
-      return tenant instanceof Promise ? tenant.then((found) => found !== undefined) : tenant !== undefined
-    },
-    findIssuer: (id: string, name: string) => inTenant(id, ({ issuers }) => issuers.named(name)),
-  }
-
-  function inTenant<T>(id: string, read: (tenant: TenantSnapshot) => T): T | undefined | Promise<T | undefined> {
-    const tenant = snapshots.tenant(id)
-    if (tenant instanceof Promise) return tenant.then((found) => found && read(found))
-    return tenant && read(tenant)
-  }
+  const source = sourceOf(parts)
 
   async function refuse(request: FastifyRequest, tenant: string | undefined, refused: Refused = {}): Promise<never> {
     const now = clock()
@@ -126,6 +111,26 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
       const now = clock()
       await Promise.all(failed.drain(now, which).map((uncounted) => recordCount(uncounted, now)))
     },
+  }
+}
+
+/** What credentials are held against. */
+function sourceOf({ snapshots, tokens, isRevoked }: AuthenticatorParts): CredentialSource {
+  function inTenant<T>(id: string, read: (tenant: TenantSnapshot) => T): T | undefined | Promise<T | undefined> {
+    const tenant = snapshots.tenant(id)
+    if (tenant instanceof Promise) return tenant.then((found) => found && read(found))
+    return tenant && read(tenant)
+  }
+
+  return {
+    findApiKey: (id) => snapshots.findApiKey(id),
+    verifyToken: (token, now) => tokens.verify(token, now),
+    isRevoked,
+    isTenant: (id) => {
+      const tenant = snapshots.tenant(id)
+      return tenant instanceof Promise ? tenant.then((found) => found !== undefined) : tenant !== undefined
+    },
+    findIssuer: (id, name) => inTenant(id, ({ issuers }) => issuers.named(name)),
   }
 }
 
