@@ -28,7 +28,8 @@ import { utc } from './normal.ts'
 import { abnormalResources } from './operations.ts'
 import { checkPrecondition } from './precondition.ts'
 import { notFound, refuse } from './refusal.ts'
-import { type ShownCapability, shownCapability } from './representation.ts'
+import { type ShownCapability, shownCapability, type WrittenCapability, warned } from './representation.ts'
+import { undeclaredNames } from './undeclared.ts'
 import { vagueCapability } from './vague.ts'
 import type { Answer, Found, Parts, Read, Write } from './write.ts'
 
@@ -36,7 +37,7 @@ export interface CapabilityAdministration {
   /** Who may grant only out of what it holds is shown what it holds directly and what it granted. */
   list(read: Read, filter: CapabilityFilter, page: Page): Promise<Listed<ShownCapability>>
   get(read: Read, id: string): Promise<Found<ShownCapability>>
-  create(write: Write, capability: Capability): Promise<Answer<ShownCapability>>
+  create(write: Write, capability: Capability): Promise<Answer<WrittenCapability>>
   /** With all that was granted out of it. One that is revoked already stays as it is. */
   delete(write: Write, id: string): Promise<Answer<null>>
 }
@@ -69,14 +70,21 @@ export function mayGrantAnything(roles: readonly string[]): boolean {
   return roles.includes('pdp:policy_admin') || roles.includes('pdp:admin')
 }
 
-async function create(change: Change, asked: Capability): Promise<Outcome<ShownCapability>> {
+async function create(change: Change, asked: Capability): Promise<Outcome<WrittenCapability>> {
   checkPrecondition(change.write.if_match, undefined)
   refuse([...checkCapability(asked), ...expiryProblems(asked.expires_at, change.at)])
   const { caller } = change.write
-  const parent = await parentOf(change, asked, mayGrantAnything(caller.roles) ? undefined : caller.subject)
+  const isFree = mayGrantAnything(caller.roles)
+  const parent = await parentOf(change, asked, isFree ? undefined : caller.subject)
   if (parent !== undefined) refuseBeyond(beyondParent(parent, asked))
   const { type, id } = caller.subject
-  return grant(change, { ...asked, granted_by: { type, id }, request: null }, parent)
+  const outcome = await grant(change, { ...asked, granted_by: { type, id }, request: null }, parent)
+  // Who grants only out of what it holds may not read what types declare.
+  return isFree ? { ...outcome, body: warned(outcome.body, await undeclared(change, asked)) } : outcome
+}
+
+function undeclared(change: Change, { subject, actions, resources, condition }: Capability): Promise<Problem[]> {
+  return undeclaredNames(change, { subjects: [subject], actions, resources, condition: condition ?? null })
 }
 
 /** Grants what has been looked at: who grants it, and that it is not beyond what it is granted out of. */

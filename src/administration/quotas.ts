@@ -1,12 +1,9 @@
 import { asRule, normalQuota, type Quota } from '../policy/quota.ts'
 import { checkQuota } from '../policy/quota-check.ts'
 import { isReadable } from '../policy/soundness.ts'
-import { typesNamed, undeclaredInRule } from '../policy/undeclared.ts'
 import type { Listed, Page } from '../store/cursor.ts'
 import type { Stored } from '../store/documents.ts'
-import { withMembers } from '../store/entities.ts'
 import { quotas } from '../store/quotas.ts'
-import { declaredTypes } from '../store/types.ts'
 import type { Changer } from './change.ts'
 import { type DocumentKind, deleteDocument, putDocument } from './documents.ts'
 import { abnormalResources } from './operations.ts'
@@ -14,6 +11,7 @@ import { unknownRoles } from './references.ts'
 import { notFound } from './refusal.ts'
 import { type Readable, readable, type Written } from './representation.ts'
 import { rolesOfSubjects } from './rules.ts'
+import { undeclaredNames } from './undeclared.ts'
 import { vagueQuota } from './vague.ts'
 import type { Answer, Found, Parts, Read, Write } from './write.ts'
 
@@ -53,15 +51,7 @@ const QUOTA: DocumentKind<Quota> = {
     const ids = [...(await vagueQuota(change, asRule(quota))), ...(await abnormalResources(change, quota))]
     return [...checkQuota(quota), ...roles, ...ids]
   },
-  async warnings({ trx, tenant }, quota) {
-    const rule = asRule(quota)
-    const declared = await declaredTypes(trx, tenant, typesNamed(rule))
-    if (declared.size === 0) return undeclaredInRule(rule, declared, () => false)
-    const named = rule.subjects.flatMap((one) => ('id' in one ? [one] : []))
-    const groups = await withMembers(trx, tenant, named)
-    const isAlone = (type: string, id: string) => !groups.some((group) => group.type === type && group.id === id)
-    return undeclaredInRule(rule, declared, isAlone)
-  },
+  warnings: (change, quota) => undeclaredNames(change, asRule(quota)),
   logged: (name, operation, before, after) => ({ kind: 'quota', key: { name }, operation, before, after }),
   // Nothing refers to a quota.
   async refuseUsed() {},

@@ -31,6 +31,7 @@ export interface Unreadable extends Stamps {
 export type Written<T> = Shown<T> & { readonly warnings?: readonly Problem[] }
 export type ShownAssignment = GivenAssignment & { readonly created_at: string }
 export type ShownCapability = (GivenCapability & CapabilityStamps) | UnreadableCapability
+export type WrittenCapability = ShownCapability & { readonly warnings?: readonly Problem[] }
 
 /** What is stored and has not the shape of a capability. */
 export interface UnreadableCapability extends CapabilityStamps {

@@ -2,14 +2,11 @@ import type { Kysely } from 'kysely'
 import type { Problem } from '../failure.ts'
 import { BUILT_IN_POLICIES, type Rule } from '../policy/model.ts'
 import { checkRule } from '../policy/parse.ts'
-import { typesNamed, undeclaredInRule } from '../policy/undeclared.ts'
 import type { Listed, Page } from '../store/cursor.ts'
 import type { Stored } from '../store/documents.ts'
-import { withMembers } from '../store/entities.ts'
 import { policies } from '../store/policies.ts'
 import { listRules, type RuleFilter, rules } from '../store/rules.ts'
 import type { Database } from '../store/schema.ts'
-import { declaredTypes } from '../store/types.ts'
 import type { Changer } from './change.ts'
 import { createDocument, type DocumentKind, deleteDocument, putDocument } from './documents.ts'
 import { normalRule, policyOf } from './normal.ts'
@@ -17,6 +14,7 @@ import { abnormalResources } from './operations.ts'
 import { type Naming, unknownRoles } from './references.ts'
 import { notFound } from './refusal.ts'
 import { type Readable, readable, type Written } from './representation.ts'
+import { undeclaredNames } from './undeclared.ts'
 import { vagueRule } from './vague.ts'
 import type { Answer, Found, Parts, Read, Write } from './write.ts'
 
@@ -61,17 +59,7 @@ const RULE: DocumentKind<Rule> = {
     const ids = [...(await vagueRule(change, rule)), ...(await abnormalResources(change, rule))]
     return [...checkRule(rule), ...(await unknownPolicy(trx, tenant, rule)), ...roles, ...ids]
   },
-  async warnings({ trx, tenant }, rule) {
-    const declared = await declaredTypes(trx, tenant, typesNamed(rule))
-    if (declared.size === 0) return undeclaredInRule(rule, declared, () => false)
-    const groups = await withMembers(
-      trx,
-      tenant,
-      rule.subjects.flatMap((one) => ('id' in one ? [one] : [])),
-    )
-    const isAlone = (type: string, id: string) => !groups.some((group) => group.type === type && group.id === id)
-    return undeclaredInRule(rule, declared, isAlone)
-  },
+  warnings: undeclaredNames,
   logged: (name, operation, before, after) => ({ kind: 'rule', key: { name }, operation, before, after }),
   // Nothing refers to a rule.
   async refuseUsed() {},

@@ -18,6 +18,7 @@ import {
   Uuid,
   UuidParams,
   WriteHeaders,
+  warnings,
   writeProblems,
 } from './common.ts'
 
@@ -32,6 +33,8 @@ const stamps = {
 }
 
 const StoredCapability = Type.Object({ ...GivenCapability.properties, ...stamps, ...quarantine })
+
+const WrittenCapability = Type.Object({ ...StoredCapability.properties, ...warnings })
 
 /** One that a hand has spoiled shows what is stored. */
 const ReadableCapability = Type.Union([
@@ -77,7 +80,7 @@ export const createCapability = {
       'With `pdp:policy_admin`, anything. With `pdp:grantor`, out of a capability that the caller itself holds and that is `delegable`, named by `from`, and no more than that one: else 403, with pointers to what is beyond it.',
     headers: WriteHeaders,
     body: Capability,
-    response: { 201: StoredCapability, ...writeProblems },
+    response: { 201: WrittenCapability, ...writeProblems },
   },
 } as const
 

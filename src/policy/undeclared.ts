@@ -4,6 +4,9 @@ import type { EntityType, Permission, Properties, Role, Rule } from './model.ts'
 import { actionPattern, matches } from './pattern.ts'
 import { type PropertyRead, propertyReads } from './property-reads.ts'
 
+/** Of a rule what it is held against the declared types by. */
+export type RuleLike = Permission & Pick<Rule, 'subjects'>
+
 /** Declared types by their names. */
 export type Declared = ReadonlyMap<string, EntityType>
 
@@ -14,7 +17,7 @@ export type Declared = ReadonlyMap<string, EntityType>
  * types that the rule does not name.
  */
 export function undeclaredInRule(
-  rule: Rule,
+  rule: RuleLike,
   declared: Declared,
   isAlone: (type: string, id: string) => boolean,
 ): Problem[] {

@@ -310,7 +310,7 @@ describe('a type in use cannot be deleted', () => {
   })
 })
 
-describe('what a rule or a role names that its type does not declare', () => {
+describe('what a rule, a role or a capability names that its type does not declare', () => {
   const RULE = { effect: 'allow', subjects: [{ any: true }], actions: ['read', 'burn'], resources: [{ type: 'paper' }] }
 
   beforeAll(async () => {
@@ -336,6 +336,32 @@ describe('what a rule or a role names that its type does not declare', () => {
     expect((await verdict.ask('PUT /v1/roles/burner', { body: role })).body.warnings).toEqual([
       { pointer: '/permissions/0/actions/0', detail: 'the type paper declares no action "burn"' },
     ])
+  })
+
+  test('is told of a capability to who may read types, and to no other grantor', async () => {
+    const body = {
+      subject: { type: 'user', id: 'holder' },
+      actions: ['read', 'burn'],
+      resources: [{ type: 'paper' }],
+      condition: 'resource.properties.ownr == "x"',
+      expires_at: new Date(Date.now() + 3_600_000).toISOString(),
+      delegable: true,
+    }
+    const made = await verdict.ask('POST /v1/capabilities', { body })
+    expect([made.status, made.body.warnings]).toEqual([
+      201,
+      [
+        { pointer: '/actions/1', detail: 'the type paper declares no action "burn"' },
+        { pointer: '/condition', detail: 'line 1, column 21: the type paper declares no property "ownr"' },
+      ],
+    ])
+    const read = await verdict.ask(`GET /v1/capabilities/${made.body.id}`)
+    expect(read.body).not.toHaveProperty('warnings')
+    const grantor = { name: 'k', subject: body.subject, roles: ['pdp:grantor'] }
+    const { key } = (await verdict.ask('POST /v1/api-keys', { body: grantor })).body
+    const handed = await verdict.ask('POST /v1/capabilities', { key, body: { ...body, from: made.body.id } })
+    expect(handed.status).toBe(201)
+    expect(handed.body).not.toHaveProperty('warnings')
   })
 
   test('is told of a subject that nothing is in, and not of a group', async () => {
