@@ -42,6 +42,7 @@ export const getAuditProof = {
         { description: 'All that is needed to verify it, but for the public key.' },
       ),
       ...itemProblems,
+      ...problems(409),
     },
   },
 } as const

@@ -1,7 +1,7 @@
 import { type Kysely, type Selectable, sql } from 'kysely'
 import Type from 'typebox'
 import { type OpenedCheckpoint, openCheckpoint } from '../audit/checkpoint.ts'
-import { consistencySpans, inclusionSpans, leafHash } from '../audit/merkle.ts'
+import { consistencySpans, inclusionSpans, isIncluded, leafHash } from '../audit/merkle.ts'
 import { formatKey } from '../audit/note.ts'
 import { spanHashes } from '../audit/seal/subtrees.ts'
 import { Failure } from '../failure.ts'
@@ -50,7 +50,8 @@ type CheckpointRow = Pick<Selectable<Database['audit_checkpoints']>, 'writer' | 
 
 /**
  * The proof for a record of the tenant; undefined if there is none with this id.
- * @throws Failure `audit_unavailable` where no checkpoint covers it yet, which takes a second.
+ * @throws Failure `audit_unavailable` where no checkpoint covers it yet, which takes a second; `conflict` where what is
+ * stored is not what was sealed.
  */
 export async function proveInclusion(
   db: Kysely<Database>,
@@ -65,16 +66,23 @@ export async function proveInclusion(
     throw new Failure('audit_unavailable', 'no checkpoint covers this record yet', { retryAfter: 1 })
   }
   const hashes = await spanHashes((spans) => readHashes(db, writer, spans), inclusionSpans(seq, last.size))
+  const leaf = leafHash(record)
+  if (!isIncluded(leaf, seq, last.size, hashes, last.root)) throw changed(row.id)
   return {
     id: row.id,
     writer,
     record: record.toString('base64'),
-    hash: leafHash(record).toString('hex'),
+    hash: leaf.toString('hex'),
     leaf_index: seq,
     tree_size: last.size,
     hashes: hashes.map((hash) => hash.toString('base64')),
     checkpoint: last.note,
   }
+}
+
+function changed(id: string): Failure {
+  const detail = `what is stored of the record ${id} is not what was sealed, so that nothing proves it`
+  return new Failure('conflict', `${detail}: GET /v1/audit/verify says what was changed`)
 }
 
 /** The proof that a log was only appended to; sizes are those of checkpoints, or any up to the last one's. */

@@ -117,6 +117,24 @@ describe('a proof', () => {
   })
 })
 
+describe('a record that somebody has edited', () => {
+  test('has no proof: who asks is told so, and has those of the others as ever', async () => {
+    const [id, other] = [ids[320] ?? '', ids[321] ?? '']
+    await asOwner(async (owner) => {
+      const edit = 'update audit set record = convert_to(replace(convert_from(record, $2), $3, $4), $2) where id = $1'
+      const replace = (from: string, to: string) => owner.query(edit, [id, 'UTF8', from, to])
+      expect((await replace('alice', 'malic')).rowCount).toBe(1)
+      const { status, body } = await proofOf(id)
+      expect([status, body.type]).toEqual([409, 'urn:verdict:problem:conflict'])
+      expect(body.detail).toContain('is not what was sealed')
+      expect(body).not.toHaveProperty('record')
+      expect((await proofOf(other)).status).toBe(200)
+      await replace('malic', 'alice')
+    })
+    expect((await proofOf(id)).status).toBe(200)
+  })
+})
+
 describe('a last checkpoint that somebody has spoiled', () => {
   test('proves nothing: who asks is told so, and the others are listed as ever', async () => {
     const other = await startService()
