@@ -12,6 +12,7 @@ import { answerHeaders } from './headers.ts'
 import { describeRoutes } from './openapi.ts'
 import { Paths } from './paths.ts'
 import { clientProblem, sendProblem } from './problem.ts'
+import { readQueries } from './query.ts'
 import { timeRequests } from './timing.ts'
 import { type TlsFiles, tlsServer } from './tls.ts'
 
@@ -133,6 +134,7 @@ export async function createServer(options: ServerOptions): Promise<App> {
   answerHeaders(app, isClosing)
   allowOrigins(app, corsOrigins)
   readBodies(app)
+  readQueries(app)
   await describeRoutes(app)
   await documentationPages(app)
   return app

@@ -130,6 +130,11 @@ export const GUARDS: readonly Guard[] = [
     red: ['half a surrogate in a body', 'the other half, as the name of a member', 'NUL in a body'],
   },
   {
+    guard: 'UTF-8 of queries',
+    file: 'src/http/query.ts',
+    red: ['half a letter in a query', 'a percent that is none in a query', 'half a letter in the name of a filter'],
+  },
+  {
     guard: 'members that stand twice',
     file: 'src/http/json.ts',
     red: ['a member twice', 'a member twice, once in escapes'],

@@ -164,6 +164,10 @@ attacks('Unicode', [
   ['a letter in more bytes than it needs', '400', () => get('/v1/entities/user/%C1%A1')],
   ['half a letter in a path', '400', () => get('/v1/entities/user/%C3')],
   ['a percent that is none', '400', () => get('/v1/entities/user/%zz')],
+  ['half a letter in a query', '400 /subject_id', () => get('/v1/audit?subject_id=%ff')],
+  ['half a surrogate in a query', '400 /role', () => get('/v1/assignments?role=%ED%A0%80')],
+  ['a percent that is none in a query', '400 /action', () => get('/v1/rules?effect=deny&action=100%')],
+  ['half a letter in the name of a filter', '400', () => get('/v1/audit?subject_id%ff=x')],
   ['a mark of byte order before the body', '400', () => raw(`\ufeff${JSON.stringify(question())}`)],
   [
     'an id composed is not the one that is not',

@@ -34,7 +34,8 @@ interface Raw {
 /** fetch sets headers of its own, and forbids others. */
 function raw(method: string, path: string, headers: Record<string, string>, body?: string): Promise<Raw> {
   return new Promise((resolve, reject) => {
-    const sent = request(verdict.url + path, { method, headers }, (response) => {
+    const { hostname, port } = new URL(verdict.url)
+    const sent = request({ hostname, port, path, method, headers }, (response) => {
       response.resume().on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers }))
     })
     sent.on('error', reject).end(body)
@@ -62,6 +63,14 @@ describe('the body of somebody who is nobody', () => {
 
   test('headers of more than 16 KiB are not read', async () => {
     expect((await raw('GET', '/v1/roles', { ...bearer, 'x-large': 'x'.repeat(20_000) })).status).toBe(431)
+  })
+
+  test('bytes in a query that are not percent-encoded are no text', async () => {
+    const authorization = `Bearer ${await verdict.keyWith(['pdp:admin'])}`
+    const path = (text: string) => `/v1/assignments?subject_type=a&subject_id=${text}`
+    expect((await raw('GET', path('pl\u00c3\u00a4n'), { authorization })).status).toBe(400)
+    expect((await raw('GET', path('pl%C3%A4n+b'), { authorization })).status).toBe(200)
+    expect((await raw('GET', path('%ff'), {})).status).toBe(401)
   })
 
   test('a connection that sends no request is not kept', async () => {
