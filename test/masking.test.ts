@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { MaskKind } from '../src/masking/kinds.ts'
 import { mask, readMasking } from '../src/masking.ts'
+import { leavesOf, pathInTree, secretTree, valuesAt } from './support/secret-records.ts'
 
 const hash = (text: string) => createHmac('sha256', 'key').update(text).digest('hex')
 const one = (value: unknown, kind: MaskKind) => mask({ value }, { fields: { value: kind } }, { hash }).record
@@ -130,48 +131,13 @@ test.each([
   expect(() => readMasking(given)).toThrow(TypeError)
 })
 
-// Members with names that tell nothing. Each value is there once: of one that stood in two places, of which one is masked,
-// nobody could say whether it may be shown.
-const leaf = fc.constantFrom('text', 'number')
-const name = fc.constantFrom('a', 'b', 'c', 'd')
-const { tree: shape } = fc.letrec((tie) => ({
-  tree: fc.oneof(
-    { depthSize: 'small' },
-    leaf,
-    fc.array(tie('tree'), { maxLength: 3 }),
-    fc.dictionary(name, tie('tree')),
-  ),
-}))
-const tree = shape.map((given) => withValues(given, { last: 1e15 }))
-
-function withValues(given: unknown, used: { last: number }): unknown {
-  if (given === 'text') return `s${++used.last}`
-  if (given === 'number') return ++used.last
-  if (Array.isArray(given)) return given.map((item) => withValues(item, used))
-  return Object.fromEntries(Object.entries(given as object).map(([key, member]) => [key, withValues(member, used)]))
-}
-
-const path = fc.array(fc.oneof(name, fc.constant('*')), { minLength: 1, maxLength: 3 })
-
-function valuesAt(value: unknown, [head, ...rest]: readonly string[]): unknown[] {
-  if (Array.isArray(value)) return value.flatMap((item) => valuesAt(item, head === undefined ? [] : [head, ...rest]))
-  if (head === undefined) return leavesOf(value)
-  if (typeof value !== 'object' || value === null) return []
-  return Object.entries(value).flatMap(([key, member]) => (head === '*' || head === key ? valuesAt(member, rest) : []))
-}
-
-function leavesOf(value: unknown): unknown[] {
-  if (typeof value !== 'object' || value === null) return [value]
-  return Object.values(value).flatMap(leavesOf)
-}
-
 describe('of random records', () => {
   const hiding = fc.constantFrom<MaskKind>('email', 'credit_card', 'ssn', 'partial', 'hash', 'null', 'remove')
-  const fieldsOf = fc.array(fc.tuple(path, hiding), { minLength: 1, maxLength: 4 })
+  const fieldsOf = fc.array(fc.tuple(pathInTree, hiding), { minLength: 1, maxLength: 4 })
 
   test('no masked value is anywhere in what is shown, and all else is as it was', () => {
     fc.assert(
-      fc.property(tree, fieldsOf, (record, fields) => {
+      fc.property(secretTree, fieldsOf, (record, fields) => {
         const kinds: Record<string, MaskKind> = Object.fromEntries(fields.map(([at, kind]) => [at.join('.'), kind]))
         const shown = JSON.stringify(mask(record, { fields: kinds }, { hash }).record)
         const hidden = new Set(Object.keys(kinds).flatMap((at) => valuesAt(record, at.split('.'))))
@@ -185,7 +151,7 @@ describe('of random records', () => {
 
   test('with others removed, no value that is not named is anywhere in what is shown', () => {
     fc.assert(
-      fc.property(tree, fieldsOf, (record, fields) => {
+      fc.property(secretTree, fieldsOf, (record, fields) => {
         const kinds: Record<string, MaskKind> = Object.fromEntries(fields.map(([at, kind]) => [at.join('.'), kind]))
         const shown = JSON.stringify(mask(record, { fields: kinds, others: 'remove' }, { hash }).record)
         for (const value of leavesOf(record)) expect(shown).not.toContain(String(value))

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { MAX_MASK_FIELDS } from '../../src/policy/mask-obligation.ts'
+import { leavesOf, pathInTree, secretRecord, valuesAt } from '../support/secret-records.ts'
 import { eventually, startService, type TestService } from '../support/service.ts'
 
 let verdict: TestService
@@ -216,37 +217,9 @@ describe('bad input', () => {
   })
 })
 
-// Members with names that tell nothing, and values that could not be there by chance.
-const secret = fc.integer({ min: 1e15, max: 9e15 }).map((n) => `s${n}`)
-const leaf = fc.oneof(
-  secret,
-  secret.map((text) => Number(text.slice(1))),
-)
-const name = fc.constantFrom('a', 'b', 'c')
-const { tree } = fc.letrec((tie) => ({
-  tree: fc.oneof(
-    { depthSize: 'small' },
-    leaf,
-    fc.array(tie('tree'), { maxLength: 3 }),
-    fc.dictionary(name, tie('tree')),
-  ),
-}))
-const record = fc.dictionary(name, tree)
-const path = fc.array(fc.oneof(name, fc.constant('*')), { minLength: 1, maxLength: 3 }).map((names) => names.join('.'))
+const path = pathInTree.map((names) => names.join('.'))
 const hiding = fc.constantFrom('email', 'credit_card', 'ssn', 'partial', 'hash', 'null', 'remove')
 const fields = fc.dictionary(path, hiding, { minKeys: 1, maxKeys: 4 })
-
-function valuesAt(value: unknown, [head, ...rest]: readonly string[]): unknown[] {
-  if (Array.isArray(value)) return value.flatMap((item) => valuesAt(item, head === undefined ? [] : [head, ...rest]))
-  if (head === undefined) return leavesOf(value)
-  if (typeof value !== 'object' || value === null) return []
-  return Object.entries(value).flatMap(([key, member]) => (head === '*' || head === key ? valuesAt(member, rest) : []))
-}
-
-function leavesOf(value: unknown): unknown[] {
-  if (typeof value !== 'object' || value === null) return [value]
-  return Object.values(value).flatMap(leavesOf)
-}
 
 test('of random records no masked value is anywhere in the answer, and no value at all in audit and journal', async () => {
   const [masks] = fc.sample(fc.array(fields, { minLength: 25, maxLength: 25 }), { numRuns: 1, seed: 7 })
@@ -254,7 +227,7 @@ test('of random records no masked value is anywhere in the answer, and no value 
   for (const one of masks ?? []) questions.push({ question: await masked({ fields: one }), fields: one })
   const told: string[] = []
   await fc.assert(
-    fc.asyncProperty(record, fc.constantFrom(...questions), fc.boolean(), async (given, asked, keeps) => {
+    fc.asyncProperty(secretRecord, fc.constantFrom(...questions), fc.boolean(), async (given, asked, keeps) => {
       const others = keeps ? 'keep' : 'remove'
       const { status, body } = await ask({ ...asked.question, record: given, others })
       expect(status).toBe(200)
