@@ -30,7 +30,7 @@ export class AuditTrail {
   private constructor(options: AuditTrailOptions, journal: Journal) {
     this.#options = options
     this.journal = journal
-    const mayYield = () => !this.isAwaited() && journal.isRoomy
+    const mayYield = () => this.mayYield
     this.shipper = new Shipper({ source: journal, store: options.store, log: options.log, mayYield })
     this.outbox = new Outbox({ journal, shipper: this.shipper, store: options.store, log: options.log })
     journal.onConfirmed = () => this.shipper.nudge()
@@ -49,6 +49,11 @@ export class AuditTrail {
   /** Whether a record would be kept now, as far as is known. */
   get isKeeping(): boolean {
     return this.journal.isKeeping
+  }
+
+  /** Whether records may stay on this machine's disk for a while: nobody waits for them, and there is room. */
+  get mayYield(): boolean {
+    return !this.isAwaited() && this.journal.isRoomy
   }
 
   /** Records on this machine's disk that are not known to be in the database, dead processes' included. */

@@ -49,6 +49,27 @@ test('a start takes up what a killed process left: its journal, then what it sti
   expect(await trail.stop(5_000)).toBe(true)
 })
 
+test('shipping may yield only where it is known that nobody waits for it, and while the journal has room', async () => {
+  const store = {
+    ...auditStore(database.db),
+    ...outboxStore(database.db),
+    insert: () => new Promise<boolean>(() => {}),
+  }
+  const root = await temporaryDirectory()
+  const trail = await AuditTrail.open({ root, fsync: 'off', maxBytes: 400_000, store, log: keptLog() })
+  expect(trail.mayYield).toBe(false)
+  let isAwaited = false
+  trail.isAwaited = () => isAwaited
+  expect(trail.mayYield).toBe(true)
+  isAwaited = true
+  expect(trail.mayYield).toBe(false)
+  isAwaited = false
+  const pad = 'x'.repeat(10_000)
+  for (let n = 0; n < 11; n++) await trail.record(event({ context: { pad } }))
+  expect(trail.mayYield).toBe(false)
+  await trail.stop(100)
+})
+
 test('what dead processes have left counts as backlog, and toward the limit of the journal', async () => {
   const root = await temporaryDirectory()
   const dead = await Journal.open({ root, fsync: 'off' })
