@@ -1,4 +1,4 @@
-import { hash, timingSafeEqual } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { EntityRef } from '../policy/model.ts'
 
 /** An API key as it is kept. */
@@ -34,8 +34,4 @@ export function parseApiKey(text: string): ApiKeyParts | undefined {
 /** SHA-256 of a secret, 32 bytes: what is stored. A secret holds 256 random bits, so it needs no slow hash. */
 export function secretHash(secret: string): Buffer {
   return hash('sha256', secret, 'buffer')
-}
-
-export function secretMatches(secret: string, sha256: Buffer): boolean {
-  return timingSafeEqual(secretHash(secret), sha256)
 }

@@ -1,6 +1,8 @@
+import { timingSafeEqual } from 'node:crypto'
 import type { EntityRef } from '../policy/model.ts'
-import { type ApiKey, parseApiKey, secretMatches } from './api-key.ts'
+import type { ApiKey } from './api-key.ts'
 import type { Caller } from './caller.ts'
+import type { Credential, PresentedToken } from './credential.ts'
 import type { Registration } from './issuer/registrations.ts'
 
 /** Where credentials are looked up. */
@@ -8,7 +10,7 @@ export interface CredentialSource {
   /** An API key by its id; at once where it is in memory. */
   readonly findApiKey: (id: string) => ApiKey | undefined | Promise<ApiKey | undefined>
   /** The claims of an access token that this deployment issued and that is valid now. */
-  readonly verifyToken: (token: string, nowMs: number) => TokenClaims | undefined
+  readonly verifyToken: (token: PresentedToken, nowMs: number) => TokenClaims | undefined
   /** An issuer that a tenant trusts now, by its name. */
   readonly findIssuer: (tenant: string, name: string) => Registration | undefined | Promise<Registration | undefined>
   /** Whether a session or an access token was ended, by its id. */
@@ -46,22 +48,21 @@ export type Authenticated =
 
 const REFUSED: Authenticated = { caller: undefined, tenant: undefined }
 
-/** Who sends an `Authorization` header: the bearer of an API key, or of an access token. */
+/** Who presents a credential: the bearer of an API key, or of an access token. */
 export function authenticate(
   source: CredentialSource,
-  authorization: string | undefined,
+  credential: Credential | undefined,
   nowMs: number,
 ): Authenticated | Promise<Authenticated> {
-  const credential = bearer(authorization)
   if (credential === undefined) return REFUSED
-  const key = parseApiKey(credential)
+  const { key } = credential
   if (key !== undefined) {
     return after(source.findApiKey(key.id), (stored) => {
       if (stored === undefined) return REFUSED
-      return secretMatches(key.secret, stored.secret_sha256) ? callerOf(stored, 'api_key', nowMs) : refusedIn(stored)
+      return timingSafeEqual(key.sha256, stored.secret_sha256) ? callerOf(stored, 'api_key', nowMs) : refusedIn(stored)
     })
   }
-  const claims = source.verifyToken(credential, nowMs)
+  const claims = source.verifyToken(credential.token, nowMs)
   if (claims === undefined) return REFUSED
   if (source.isRevoked(claims.jti)) return { caller: undefined, tenant: claims.tenant }
   return bearerOf(source, claims, nowMs)
@@ -109,10 +110,6 @@ function inSession(
     issuer: null,
   } as const
   return after(source.isTenant(tenant), (isTenant) => (isTenant ? { caller } : REFUSED))
-}
-
-function bearer(authorization: string | undefined): string | undefined {
-  return /^bearer +([!-~]+)$/i.exec(authorization ?? '')?.[1]
 }
 
 function refusedIn({ tenant }: ApiKey): Authenticated {

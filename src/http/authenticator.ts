@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { type AuditEvent, eventId } from '../audit/event.ts'
 import { type Authenticated, authenticate, type CredentialSource, type TokenClaims } from '../authn/authenticate.ts'
 import type { Caller } from '../authn/caller.ts'
+import { LastCredentials, readCredential } from '../authn/credential.ts'
 import { FailedAttempts, type Uncounted } from '../authn/failed-attempts.ts'
 import type { KeyUse } from '../authn/key-use.ts'
 import { Failure } from '../failure.ts'
@@ -55,6 +56,7 @@ const SYSTEM = 'system'
 export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
   const { pdp, tokens, keyUse, clock } = parts
   const failed = new FailedAttempts()
+  const presented = new LastCredentials()
   const source = sourceOf(parts)
 
   async function refuse(request: FastifyRequest, tenant: string | undefined, refused: Refused = {}): Promise<never> {
@@ -90,16 +92,17 @@ export function createAuthenticator(parts: AuthenticatorParts): Authenticator {
   return {
     refuse,
     caller(request) {
-      const authenticating = authenticate(source, header(request, 'authorization'), clock())
+      const credential = presented.read(request.raw.socket, header(request, 'authorization'))
+      const authenticating = authenticate(source, credential, clock())
       if (!(authenticating instanceof Promise)) return settle(request, authenticating)
       return authenticating.then((authenticated) => settle(request, authenticated))
     },
     async callerOf(request, credential) {
-      return settle(request, await authenticate(source, `Bearer ${credential}`, clock()))
+      return settle(request, await authenticate(source, readCredential(`Bearer ${credential}`), clock()))
     },
     claimsOf(request) {
-      const token = /^bearer +(.+)$/i.exec(header(request, 'authorization') ?? '')?.[1]
-      return token === undefined ? undefined : tokens.verify(token, clock())
+      const credential = readCredential(header(request, 'authorization'))
+      return credential?.key === undefined ? credential && tokens.verify(credential.token, clock()) : undefined
     },
     async failed(request, status) {
       const now = clock()

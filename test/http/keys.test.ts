@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { Agent, request } from 'node:http'
 import { sql } from 'kysely'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { verdict as cli } from '../cli/run.ts'
 import { eventually, startService, type TestService } from '../support/service.ts'
 
@@ -67,6 +69,29 @@ describe('an API key', () => {
     }
     expect((await me(replica, body.key)).status).toBe(200)
     expect(headers.get('verdict-revision')).toMatch(/^\d+$/)
+  })
+
+  test('is looked up with each request of a connection, and its text compared to the last letter', async () => {
+    const key = await make()
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    onTestFinished(() => agent.destroy())
+    const sockets = new Set<unknown>()
+    const ask = async (text: string) => {
+      const sent = request(`${verdict.url}/v1/authenticate/me`, { agent, headers: { authorization: `Bearer ${text}` } })
+      const answered = once(sent.end(), 'response')
+      sockets.add((await once(sent, 'socket'))[0])
+      const [response] = await answered
+      await response.resume().toArray()
+      return response.statusCode
+    }
+    const other = `${key.key.slice(0, -1)}${key.key.endsWith('x') ? 'y' : 'x'}`
+    expect(await ask(key.key)).toBe(200)
+    expect(await ask(key.key)).toBe(200)
+    expect(await ask(other)).toBe(401)
+    expect(await ask(key.key)).toBe(200)
+    expect((await verdict.ask(`DELETE /v1/api-keys/${key.id}`)).status).toBeLessThan(300)
+    expect(await ask(key.key)).toBe(401)
+    expect(sockets.size).toBe(1)
   })
 
   test('that expires sooner than the overlap lasts is not made to live longer', async () => {
