@@ -1,5 +1,3 @@
-import { randomFillSync } from 'node:crypto'
-import { v7 } from 'uuid'
 import type { EntityRef, Obligation, Properties } from '../policy/model.ts'
 import { withoutCredentials } from '../telemetry/secrets.ts'
 
@@ -82,42 +80,4 @@ const REFUSED_BY_JSONB = /^\\u(?:0000|d[89a-f])/
 
 function escapeAgain(sequence: string): string {
   return REFUSED_BY_JSONB.test(sequence) ? `\\${sequence}` : sequence
-}
-
-const latest = { msecs: 0, seq: 0, at: '' }
-
-// Asking the system for random bytes costs more than all the rest of an id, so it is asked for many at once.
-const RANDOM_BYTES = 16
-const pool = new Uint8Array(256 * RANDOM_BYTES)
-let used = pool.length
-
-/**
- * An id that no other event has and that sorts after the one before, and the instant that is in it. `now` is in whole
- * milliseconds; where it goes back, ids stay where they are.
- */
-export function eventId(now: number): { readonly id: string; readonly at: string } {
-  const random = randomBytes()
-  if (now > latest.msecs) {
-    latest.msecs = now
-    // Drawn, not 0: replicas that decide in the same millisecond are told apart by these bits, too.
-    latest.seq = new DataView(random.buffer, random.byteOffset).getUint32(0) >>> 1
-    latest.at = new Date(now).toISOString()
-  } else {
-    latest.seq++
-  }
-  return { id: v7({ msecs: latest.msecs, seq: latest.seq, random }), at: latest.at }
-}
-
-/** The instant in a UUIDv7, its first 48 bits: of an event's id or a writer's. ms since the epoch. */
-export function instantIn(id: string): number {
-  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16)
-}
-
-function randomBytes(): Uint8Array {
-  if (used === pool.length) {
-    randomFillSync(pool)
-    used = 0
-  }
-  used += RANDOM_BYTES
-  return pool.subarray(used - RANDOM_BYTES, used)
 }

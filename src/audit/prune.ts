@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { type AuditEvent, encodeEvent, eventId, NO_CALL } from './event.ts'
+import { type AuditEvent, encodeEvent, NO_CALL } from './event.ts'
+import { eventId } from './event-id.ts'
 
 /** Records of one writer that are pruned: from `first_seq` to before `next_seq`, of which `records` are pruned here. */
 export interface PrunedRange {

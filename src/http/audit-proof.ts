@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { FastifyRequest } from 'fastify'
-import { instantIn } from '../audit/event.ts'
+import { instantIn } from '../audit/event-id.ts'
 import type { Finding } from '../audit/verify/findings.ts'
 import type { OutsideNote } from '../audit/verify/outside.ts'
 import { type TenantReport, type TenantScope, verifyTenant } from '../audit/verify/tenant.ts'

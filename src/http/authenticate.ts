@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
-import { type AuditEvent, eventId } from '../audit/event.ts'
+import type { AuditEvent } from '../audit/event.ts'
+import { eventId } from '../audit/event-id.ts'
 import type { Caller } from '../authn/caller.ts'
 import * as contract from '../contract/authenticate.ts'
 import { BODY_LIMIT } from '../contract/common.ts'

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
-import { type AuditEvent, eventId } from '../audit/event.ts'
+import type { AuditEvent } from '../audit/event.ts'
+import { eventId } from '../audit/event-id.ts'
 import { type Authenticated, authenticate, type CredentialSource, type TokenClaims } from '../authn/authenticate.ts'
 import type { Caller } from '../authn/caller.ts'
 import { LastCredentials, readCredential } from '../authn/credential.ts'

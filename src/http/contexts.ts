@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { type ContextAdministration, contextOf, type Shown } from '../administration/contexts.ts'
-import { type AuditEvent, eventId } from '../audit/event.ts'
+import type { AuditEvent } from '../audit/event.ts'
+import { eventId } from '../audit/event-id.ts'
 import type { ContextRefusal, VerifiedContext } from '../authn/context/tokens.ts'
 import { pageOf } from '../contract/common.ts'
 import * as contract from '../contract/contexts.ts'

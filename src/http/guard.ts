@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Read } from '../administration/write.ts'
-import { type AuditEvent, eventId } from '../audit/event.ts'
+import type { AuditEvent } from '../audit/event.ts'
+import { eventId } from '../audit/event-id.ts'
 import type { Caller } from '../authn/caller.ts'
 import { isDecision, REVISION_TEXT } from '../contract/common.ts'
 import { Failure } from '../failure.ts'

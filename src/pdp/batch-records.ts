@@ -1,4 +1,5 @@
-import { type AuditEvent, cleanRecord, encodeEvent, eventId } from '../audit/event.ts'
+import { type AuditEvent, cleanRecord, encodeEvent } from '../audit/event.ts'
+import { eventId } from '../audit/event-id.ts'
 import type { Redactor } from '../audit/redactor.ts'
 import type { Asking } from '../pdp.ts'
 import type { AccessRequest } from '../policy/model.ts'

@@ -1,4 +1,5 @@
-import { type AuditEvent, eventId } from '../audit/event.ts'
+import type { AuditEvent } from '../audit/event.ts'
+import { eventId } from '../audit/event-id.ts'
 import type { Caller } from '../authn/caller.ts'
 import type { Asking, Permitted } from '../pdp.ts'
 import type { AccessRequest } from '../policy/model.ts'

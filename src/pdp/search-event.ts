@@ -1,4 +1,5 @@
-import { type AuditEvent, eventId, SEARCHED } from '../audit/event.ts'
+import { type AuditEvent, SEARCHED } from '../audit/event.ts'
+import { eventId } from '../audit/event-id.ts'
 import type { PageParameters } from '../contract/search.ts'
 import type { Asking } from '../pdp.ts'
 import type { AccessRequest } from '../policy/model.ts'

@@ -1,4 +1,5 @@
-import { type AuditEvent, eventId, NO_CALL } from '../audit/event.ts'
+import { type AuditEvent, NO_CALL } from '../audit/event.ts'
+import { eventId } from '../audit/event-id.ts'
 import type { Mismatch } from '../snapshot/snapshots.ts'
 
 /** The record of a database that has another history than memory: restored, failed over, or meddled with. */

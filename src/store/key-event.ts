@@ -1,5 +1,6 @@
 import type { Transaction } from 'kysely'
-import { type AuditEvent, eventId, NO_CALL } from '../audit/event.ts'
+import { type AuditEvent, NO_CALL } from '../audit/event.ts'
+import { eventId } from '../audit/event-id.ts'
 import { owe } from './outbox.ts'
 import type { Database } from './schema.ts'
 

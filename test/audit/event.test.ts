@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { encodeEvent, eventId } from '../../src/audit/event.ts'
+import { encodeEvent } from '../../src/audit/event.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { event } from './support.ts'
 
@@ -44,17 +44,4 @@ test('what Postgres can not hold is recorded as the escape that spells it, all e
     f: '\u0001\n"',
     '\\udc00': 1,
   })
-})
-
-test('ids rise, are never equal, and carry their instant, also where the clock goes back', () => {
-  const start = Date.now() + 1000
-  const clock = [start, start, start + 5, start - 100, start + 5, start + 6]
-  const made = Array.from({ length: 6000 }, (_, n) => eventId(clock[Math.floor(n / 1000)] ?? 0))
-  const ids = made.map(({ id }) => id)
-  expect(ids).toEqual([...ids].sort())
-  expect(new Set(ids).size).toBe(ids.length)
-  for (const { id, at } of made) {
-    expect(Number.parseInt(id.replace('-', '').slice(0, 12), 16)).toBe(Date.parse(at))
-  }
-  expect(made.at(-1)?.at).toBe(new Date(start + 6).toISOString())
 })

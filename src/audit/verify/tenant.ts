@@ -1,6 +1,6 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import { Failure } from '../../failure.ts'
-import { instantIn } from '../event.ts'
+import { instantIn } from '../event-id.ts'
 import type { VerifierKey } from '../note.ts'
 import { rangeAt } from '../seal/subtrees.ts'
 import type { Evidence, RecordScope, StoredRecord, WriterState } from './evidence.ts'

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { eventId } from '../../audit/event.ts'
+import { eventId } from '../../audit/event-id.ts'
 import { newRefreshToken, parseRefreshToken } from '../../authn/refresh-token.ts'
 import type { ShownToken } from '../../authn/session.ts'
 import type { CredentialOf } from '../../contract/authenticate.ts'

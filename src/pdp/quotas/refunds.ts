@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { instantIn } from '../../audit/event.ts'
+import { instantIn } from '../../audit/event-id.ts'
 import type { Refund, RefundBody } from '../../contract/quotas.ts'
 import { Failure } from '../../failure.ts'
 import type { AuditItem } from '../../store/audit.ts'
