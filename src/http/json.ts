@@ -87,7 +87,7 @@ class Walk {
 
   #object(value: object): void {
     const record = value as Record<string, unknown>
-    for (const key of Object.keys(record)) {
+    for (const key in record) {
       if (key === '__proto__') throw malformed('a member may not be named "__proto__"')
       this.members++
       this.#text(key)
