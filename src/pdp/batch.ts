@@ -3,7 +3,7 @@ import type { DecisionAnswer, DecisionRequest } from '../contract/authorize.ts'
 import type { ItemInError, Semantic } from '../contract/batch.ts'
 import { Failure, type FailureCode, type Problem } from '../failure.ts'
 import type { Asking, AuditMode } from '../pdp.ts'
-import type { Budget } from '../policy/budget.ts'
+import { Budget } from '../policy/budget.ts'
 import type { Facts } from '../policy/entity-graph.ts'
 import type { AccessRequest, Properties, Reason, Settings } from '../policy/model.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
@@ -13,6 +13,7 @@ import { BatchRecords } from './batch-records.ts'
 import type { Decider } from './decider.ts'
 import { decisionEvent, inErrorEvent } from './event.ts'
 import { type ProofParts, type ProvenRequest, proveSubject } from './proof.ts'
+import type { Wanted } from './quotas/takings.ts'
 import type { Quotas } from './quotas.ts'
 
 /** Many questions of one call. */
@@ -72,7 +73,7 @@ export interface BatchParts extends ProofParts {
   readonly quotas: Quotas
   /** What has been decided so far: if the whole fails, what was taken for it goes back. */
   readonly given: Made[]
-  readonly decider: Pick<Decider, 'make'>
+  readonly decider: Pick<Decider, 'make' | 'guess'>
 }
 
 interface Decided {
@@ -96,16 +97,22 @@ interface InError {
 export async function decideBatch(parts: BatchParts, asking: Asking, batch: Batch, budgets: Budgets): Promise<Decided> {
   const queries = await provenQueries(parts, asking.tenant, batch.items)
   const made = new Making(parts, asking, budgets, batch.settings)
-  await parts.snapshots.withEachFacts(
-    asking.tenant,
-    queries,
-    ({ proven }) => proven?.request,
-    (tenant, facts, query) => {
-      const came = made.item(tenant, facts, query)
-      if (!(came instanceof Promise)) return goesOn(batch.semantic, came)
-      return came.then((decision) => goesOn(batch.semantic, decision))
-    },
-  )
+  try {
+    await parts.snapshots.withEachFacts(
+      asking.tenant,
+      queries,
+      ({ proven }) => proven?.request,
+      (tenant, facts, query) => {
+        const came = made.item(tenant, facts, query)
+        if (!(came instanceof Promise)) return goesOn(batch.semantic, came)
+        return came.then((decision) => goesOn(batch.semantic, decision))
+      },
+      // Of items that may never be reached nothing is reserved.
+      batch.semantic === 'execute_all' ? (...next) => made.foresee(...next) : undefined,
+    )
+  } finally {
+    made.end()
+  }
   const { id, evaluations, records, reasons, mode } = made
   const decision = evaluations.length === queries.length && evaluations.every((each) => each.decision)
   return { answer: { id, decision, evaluations }, records, reasons, mode }
@@ -126,11 +133,16 @@ class Making {
   readonly #asking: Asking
   readonly #budgets: Budgets
   readonly #settings: Required<Settings> | undefined
+  // What items will draw whose turn is yet to come, by their places; those up to `#foreseen` have been looked at.
+  readonly #expected = new Map<number, readonly Wanted[]>()
+  #foreseen = -1
+  #guessing: Budgets
 
   constructor(parts: BatchParts, asking: Asking, budgets: Budgets, settings: Required<Settings> | undefined) {
     this.#parts = parts
     this.#asking = asking
     this.#budgets = budgets
+    this.#guessing = budgets
     this.#settings = settings
     this.#records = new BatchRecords(asking, parts.redactor)
   }
@@ -151,15 +163,41 @@ class Making {
     if (query.proven === undefined) return this.#inError(tenant, query)
     if (facts === undefined) throw new Failure('internal', 'the facts of an item were not looked for')
     const { proven, at, unasked } = query
+    this.#release(at)
     try {
       const made = this.#parts.decider.make(tenant, facts, proven, this.#budgets)
       if (unasked !== undefined) return this.#unasked(tenant, proven.request, at, made, unasked)
       const drawing = this.#parts.quotas.draw(tenant.id, made)
       if (!(drawing instanceof Promise)) return this.#decided(tenant, proven.request, at, drawing)
+      this.#guessing = asLeft(this.#budgets)
       return drawing.then((drawn) => this.#decided(tenant, proven.request, at, drawn))
     } catch (error) {
       return this.#inError(tenant, { at, read: readOf(proven.request), failure: ownFault(error) })
     }
+  }
+
+  /** What an item will draw is asked for while one before it waits. It only is decided when its own turn comes. */
+  foresee(tenant: TenantSnapshot, facts: Facts | undefined, query: Query): boolean {
+    const { at, proven } = query
+    if (at <= this.#foreseen || facts === undefined || proven === undefined || query.unasked !== undefined) return true
+    const made = this.#parts.decider.guess(tenant, facts, proven, this.#guessing)
+    const wanted = this.#parts.quotas.expect(tenant.id, made)
+    if (wanted === undefined) return false
+    this.#foreseen = at
+    this.#expected.set(at, wanted)
+    return true
+  }
+
+  /** No item has its turn any more. */
+  end(): void {
+    for (const at of this.#expected.keys()) this.#release(at)
+  }
+
+  #release(at: number): void {
+    const wanted = this.#expected.get(at)
+    if (wanted === undefined) return
+    this.#expected.delete(at)
+    this.#parts.quotas.release(wanted)
   }
 
   #decided(tenant: TenantSnapshot, request: AccessRequest, item: number, made: Made): boolean {
@@ -194,6 +232,11 @@ class Making {
     this.evaluations.push(answerInError(id, failure))
     return false
   }
+}
+
+/** What is spent on a guess is not spent. */
+function asLeft({ conditions, properties }: Budgets): Budgets {
+  return { conditions: new Budget(conditions.left), properties: new Budget(properties.left) }
 }
 
 /** What is wrong with an item and with nothing else: whatever a single question would be refused for as malformed. */

@@ -48,16 +48,12 @@ export class Decider {
 
   /** Fails with `invalid_request` where its properties do not fit their types, and where its proof holds no more. */
   make(tenant: TenantSnapshot, found: Facts, proven: ProvenRequest, budgets: Budgets): Made {
-    const { request, proof, presented } = proven
-    const facts = proof === undefined ? found : provenFacts(tenant.issuers, found, proof, this.#clock())
-    const warnings = warningsOf(tenant, facts, request, budgets.properties)
-    const began = performance.now()
-    const decision =
-      presented === undefined
-        ? this.#decide(tenant, facts, request, budgets.conditions)
-        : this.#settle(tenant, facts, request, presented, budgets.conditions).decision
-    this.#metrics.decideSeconds((performance.now() - began) / 1000)
-    return { decision, revision: tenant.revision, settings: tenant.index.settings, warnings, proof, presented }
+    return this.#make(tenant, found, proven, budgets, this.#metrics)
+  }
+
+  /** The same of what is not decided yet, and so not counted. */
+  guess(tenant: TenantSnapshot, found: Facts, proven: ProvenRequest, budgets: Budgets): Made {
+    return this.#make(tenant, found, proven, budgets, undefined)
   }
 
   /** The same decision with its trace, as far as a caller with these built-in roles may see it. */
@@ -75,6 +71,25 @@ export class Decider {
   /** By the policy `pdp` alone. */
   byBuiltIn(facts: Facts, roles: readonly string[], request: AccessRequest): Decision {
     return decide(this.#builtIn, holdingBuiltIn(facts, roles), request, this.#clock())
+  }
+
+  #make(
+    tenant: TenantSnapshot,
+    found: Facts,
+    proven: ProvenRequest,
+    budgets: Budgets,
+    counted: Pick<Metrics, 'decideSeconds'> | undefined,
+  ): Made {
+    const { request, proof, presented } = proven
+    const facts = proof === undefined ? found : provenFacts(tenant.issuers, found, proof, this.#clock())
+    const warnings = warningsOf(tenant, facts, request, budgets.properties)
+    const began = performance.now()
+    const decision =
+      presented === undefined
+        ? this.#decide(tenant, facts, request, budgets.conditions)
+        : this.#settle(tenant, facts, request, presented, budgets.conditions).decision
+    counted?.decideSeconds((performance.now() - began) / 1000)
+    return { decision, revision: tenant.revision, settings: tenant.index.settings, warnings, proof, presented }
   }
 
   #decide(tenant: TenantSnapshot, facts: Facts, request: AccessRequest, budget: Budget): Decision {

@@ -1,5 +1,6 @@
 import { Failure } from '../failure.ts'
 import type { Decision } from '../policy/model.ts'
+import type { Draw, Taking } from '../policy/quota-use.ts'
 import { within } from '../snapshot/deadline.ts'
 import type { Unused } from '../store/quota-counters.ts'
 import type { Made } from './answer.ts'
@@ -56,9 +57,33 @@ export class Quotas {
   draw(tenant: string, made: Made): Made | Promise<Made> {
     const { taking } = made.decision
     if (taking === undefined) return made
-    const now = this.#clock()
-    const wanted = taking.draws.map((draw) => ({ counter: this.#counterOf(tenant, draw, now), units: draw.units }))
+    const wanted = this.#wantedBy(tenant, taking, this.#clock())
     return this.#try(made, wanted) ?? this.#waitFor(made, wanted)
+  }
+
+  /**
+   * Asks for what a decision will draw whose turn is yet to come, in one statement with what is waited for now. It stays
+   * in hand until `release` is called, and is nobody's: whoever draws first takes it. Undefined: those before it may leave
+   * too little for it, and nothing is asked for.
+   */
+  expect(tenant: string, made: Made): readonly Wanted[] | undefined {
+    const { taking } = made.decision
+    if (taking === undefined) return []
+    const now = this.#clock()
+    const wanted = this.#wantedBy(tenant, taking, now)
+    for (const { counter } of wanted) counter.turnTo(now)
+    if (wanted.some(({ counter, units }) => counter.isShort(units, now))) return []
+    if (!wanted.every(({ counter, units }) => counter.hasRoomFor(units))) return undefined
+    for (const { counter, units } of wanted) {
+      counter.waiting += units
+      if (counter.block < counter.waiting) this.#reservations.ask(counter).catch(() => {})
+    }
+    return wanted
+  }
+
+  /** What was expected is drawn now, or is not to be any more. */
+  release(wanted: readonly Wanted[]): void {
+    for (const { counter, units } of wanted) counter.waiting -= units
   }
 
   /** The same as far as this process knows without asking anybody; nothing is taken. */
@@ -130,7 +155,11 @@ export class Quotas {
     await this.#handBack([...this.#counters])
   }
 
-  #counterOf(tenant: string, draw: Parameters<Counters['of']>[1], now: number): Counter {
+  #wantedBy(tenant: string, { draws }: Taking, now: number): readonly Wanted[] {
+    return draws.map((draw) => ({ counter: this.#counterOf(tenant, draw, now), units: draw.units }))
+  }
+
+  #counterOf(tenant: string, draw: Draw, now: number): Counter {
     return this.#counters.of(tenant, draw, now, (forgotten) => void this.#handBack([forgotten]).catch(() => {}))
   }
 
@@ -168,7 +197,7 @@ export class Quotas {
     } catch (cause) {
       throw untold(cause)
     } finally {
-      for (const { counter, units } of wanted) counter.waiting -= units
+      this.release(wanted)
     }
   }
 

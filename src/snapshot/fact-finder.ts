@@ -17,6 +17,18 @@ export interface Asked {
 /** Gathers the facts that a query needs; what memory lacks is pushed on `missing`. */
 export type Gather<Q, F> = (tenant: TenantSnapshot, query: Q, missing: EntityRef[], fills?: ReadonlySet<Fill>) => F
 
+/** False: that is enough. */
+export type DecideEach<Q, F> = (tenant: TenantSnapshot, facts: F, query: Q) => boolean | Promise<boolean>
+
+/** Looks at a query whose turn is yet to come. False: that is far enough. */
+export type Foresee<Q, F> = (tenant: TenantSnapshot, facts: F, query: Q) => boolean
+
+interface Each<Q, F> {
+  readonly gather: Gather<Q, F>
+  readonly decide: DecideEach<Q, F>
+  readonly foresee: Foresee<Q, F> | undefined
+}
+
 export interface FactFinderOptions {
   readonly tenants: Tenants
   /** ms without word from the database after which nothing is decided any more. */
@@ -92,14 +104,16 @@ export class FactFinder {
   /**
    * Decides each query of many by itself, in their order, until `decide` says that it is enough (false). What they lack
    * is loaded together, and kept until the last of them is decided. Where `decide` has to wait, nothing else of it is
-   * decided meanwhile.
+   * decided meanwhile; `foresee` is called with what comes next, in the same turn.
    */
   async each<Q, F>(
     id: string,
     queries: readonly Q[],
     gather: Gather<Q, F>,
-    decide: (tenant: TenantSnapshot, facts: F, query: Q) => boolean | Promise<boolean>,
+    decide: DecideEach<Q, F>,
+    foresee?: Foresee<Q, F>,
   ): Promise<void> {
+    const each = { gather, decide, foresee }
     const until = this.#clock() + FACTS_MS
     let left = queries
     for (;;) {
@@ -110,7 +124,7 @@ export class FactFinder {
         while (this.#held.get(id) === tenant) {
           this.#refuseStale(tenant)
           const missing: EntityRef[] = []
-          const { done, waiting } = this.#turn(tenant, left, gather, decide, missing, fills)
+          const { done, waiting } = this.#turn(tenant, left, each, missing, fills)
           left = left.slice(done)
           if (waiting !== undefined && !(await waiting)) return
           if (left.length === 0) return
@@ -131,24 +145,47 @@ export class FactFinder {
   #turn<Q, F>(
     tenant: TenantSnapshot,
     queries: readonly Q[],
-    gather: Gather<Q, F>,
-    decide: (tenant: TenantSnapshot, facts: F, query: Q) => boolean | Promise<boolean>,
+    each: Each<Q, F>,
     missing: EntityRef[],
     fills: ReadonlySet<Fill>,
   ): { readonly done: number; readonly waiting?: Promise<boolean> } {
     const end = this.#clock() + TURN_MS
     let done = 0
     for (const query of queries) {
-      const facts = gather(tenant, query, missing, fills)
+      const facts = each.gather(tenant, query, missing, fills)
       if (missing.length === 0) {
-        const goesOn = decide(tenant, facts, query)
+        const goesOn = each.decide(tenant, facts, query)
         done++
-        if (goesOn instanceof Promise) return { done, waiting: goesOn }
+        if (goesOn instanceof Promise) {
+          this.#lookAhead(tenant, queries.slice(done), each, fills, end)
+          return { done, waiting: goesOn }
+        }
         if (!goesOn) return { done: queries.length }
       }
       if (this.#clock() >= end) break
     }
     return { done }
+  }
+
+  /** Until the turn is over, or memory lacks something. What fails here fails again when its own turn comes. */
+  #lookAhead<Q, F>(
+    tenant: TenantSnapshot,
+    queries: readonly Q[],
+    { gather, foresee }: Each<Q, F>,
+    fills: ReadonlySet<Fill>,
+    end: number,
+  ): void {
+    if (foresee === undefined) return
+    try {
+      for (const query of queries) {
+        const missing: EntityRef[] = []
+        const facts = gather(tenant, query, missing, fills)
+        if (missing.length > 0 || this.#clock() >= end) return
+        if (!foresee(tenant, facts, query)) return
+      }
+    } catch {
+      return
+    }
   }
 
   async #arrival(fills: ReadonlySet<Fill>, until: number): Promise<void> {

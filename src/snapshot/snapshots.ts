@@ -6,7 +6,16 @@ import type { VagueRules } from '../policy/vague-rules.ts'
 import { ApiKeyDirectory } from './api-key-directory.ts'
 import { within } from './deadline.ts'
 import { EntityCache } from './entity-cache.ts'
-import { type Asked, FactFinder, ofEach, ofEntity, ofRequest, ofRequests } from './fact-finder.ts'
+import {
+  type Asked,
+  type DecideEach,
+  FactFinder,
+  type Foresee,
+  ofEach,
+  ofEntity,
+  ofRequest,
+  ofRequests,
+} from './fact-finder.ts'
 import { Slices } from './slices.ts'
 import type { ApiKey, Source, StoredIds } from './source.ts'
 import type { TenantSnapshot } from './tenant-snapshot.ts'
@@ -147,15 +156,16 @@ export class Snapshots {
   /**
    * The same for each of many by itself, in their order, until `decide` answers false. What memory lacks of them is
    * loaded together; each is decided at one revision, and a later one may be at a later revision, since other calls have
-   * their turns between them.
+   * their turns between them. While `decide` waits, `foresee` is called with those that come after it.
    */
   withEachFacts<Q>(
     id: string,
     queries: readonly Q[],
     asked: (query: Q) => Asked | undefined,
-    decide: (tenant: TenantSnapshot, facts: Facts | undefined, query: Q) => boolean | Promise<boolean>,
+    decide: DecideEach<Q, Facts | undefined>,
+    foresee?: Foresee<Q, Facts | undefined>,
   ): Promise<void> {
-    return this.#facts.each(id, queries, ofEach(asked), decide)
+    return this.#facts.each(id, queries, ofEach(asked), decide, foresee)
   }
 
   /** The same for one entity alone: who calls, say. */

@@ -1,12 +1,10 @@
 import { beforeEach, expect, test } from 'vitest'
-import { Redactor } from '../../src/audit/redactor.ts'
-import { TrustedTokens } from '../../src/authn/issuer/trusted-tokens.ts'
 import { Failure } from '../../src/failure.ts'
 import { Quotas } from '../../src/pdp/quotas.ts'
-import { type Asking, createPdp, type Pdp, type Trail } from '../../src/pdp.ts'
+import type { Pdp, Trail } from '../../src/pdp.ts'
 import type { Granted, Reservation } from '../../src/store/quota-counters.ts'
-import { Metrics } from '../../src/telemetry/metrics.ts'
-import { FakeDatabase, over } from '../snapshot/support.ts'
+import { FakeDatabase } from '../snapshot/support.ts'
+import { asking, pdpOver } from './support.ts'
 
 // A decision that is not given has taken nothing: a trail that keeps no record, over a block of units that is in hand.
 
@@ -52,40 +50,7 @@ beforeEach(() => {
     })
   const clock = () => Date.UTC(2030, 0, 1)
   quotas = new Quotas({ store: { reserve, handBack: async () => {} }, masterKey: Buffer.alloc(32), clock })
-  pdp = createPdp({
-    snapshots: over(database),
-    tokens: new TrustedTokens({
-      parseJson: (bytes) => JSON.parse(bytes.toString()),
-      fetchJson: nobody,
-      warn: () => {},
-    }),
-    contexts: { sign: nobody, verify: () => undefined, refusal: () => undefined },
-    trail,
-    clock,
-    metrics: new Metrics(),
-    redactor: new Redactor(Buffer.alloc(32)),
-    quotas,
-  })
-})
-
-async function nobody(): Promise<never> {
-  throw new Error('nobody is asked')
-}
-
-const asking = (): Asking => ({
-  caller: {
-    tenant: 'acme',
-    subject: { type: 'service', id: 'web' },
-    method: 'api_key',
-    key_id: 'k',
-    key_roles: null,
-    session_id: null,
-    issuer: null,
-  },
-  tenant: 'acme',
-  origin: { ip: null, user_agent: null, request_id: null, trace_id: null },
-  began: performance.now(),
-  recorded: false,
+  pdp = pdpOver(database, { trail, clock, quotas })
 })
 
 const question = { subject: { type: 'user', id: 'a' }, action: { name: 'x' }, resource: { type: 'doc', id: '1' } }

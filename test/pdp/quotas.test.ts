@@ -6,45 +6,9 @@ import { DEFAULT_SETTINGS } from '../../src/policy/model.ts'
 import { PolicyIndex } from '../../src/policy/policy-index.ts'
 import { type Quota, windowAt } from '../../src/policy/quota.ts'
 import type { CompiledQuota } from '../../src/policy/quota-index.ts'
-import type { Granted, Reservation, Unused } from '../../src/store/quota-counters.ts'
+import { Table } from './support.ts'
 
 const HOUR = 3_600
-
-/** The table of counters, as `store/quota-counters.ts` keeps it, in a map; statements take a turn or more. */
-class Table {
-  readonly rows = new Map<string, number>()
-  statements = 0
-  isAway = false
-  readonly sizes: number[] = []
-
-  readonly reserve = async (_tenant: string, asked: readonly Reservation[]): Promise<readonly Granted[]> => {
-    this.statements++
-    await new Promise((resolve) => setImmediate(resolve))
-    if (this.isAway) throw new Error('away')
-    expect(new Set(asked.map(rowOf)).size).toBe(asked.length)
-    return asked.map((one) => {
-      const before = this.rows.get(rowOf(one)) ?? 0
-      const left = one.limit - before
-      const granted = Math.max(0, Math.min(left, Math.max(one.needed, Math.min(one.wanted, Math.floor(left / 16)))))
-      this.rows.set(rowOf(one), before + granted)
-      this.sizes.push(granted)
-      return { quota: one.quota, counter: one.counter, granted, reserved: before + granted }
-    })
-  }
-
-  readonly handBack = async (_tenant: string, unused: readonly Unused[]): Promise<void> => {
-    await new Promise((resolve) => setImmediate(resolve))
-    if (this.isAway) throw new Error('away')
-    for (const one of unused) this.rows.set(rowOf(one), Math.max(0, (this.rows.get(rowOf(one)) ?? 0) - one.units))
-  }
-
-  get reserved(): number {
-    return [...this.rows.values()].reduce((sum, units) => sum + units, 0)
-  }
-}
-
-const rowOf = ({ quota, counter, start }: Pick<Reservation, 'quota' | 'counter' | 'start'>) =>
-  JSON.stringify([quota, counter, start])
 
 const compiledIn = new PolicyIndex()
 function compiled(members: Partial<Quota>): CompiledQuota {

@@ -22,7 +22,7 @@ export class Counter {
   readonly seconds: number
   /** When it was last drawn from, in ms since the epoch. */
   usedAt = 0
-  /** Units that decisions are waiting for. */
+  /** Units that decisions are waiting for, or will draw as soon as it is their turn. */
   waiting = 0
   /** A reservation is asked for, or under way. */
   isAsking = false
@@ -88,6 +88,11 @@ export class Counter {
   isShort(units: number, now: number): boolean {
     if (units > this.quota.limit) return true
     return this.#left !== undefined && now - this.#heardAt < BELIEVED_MS && units > this.#block + this.#left
+  }
+
+  /** Whether so many may be waited for besides what is: as many as are known to be left, or the first to ask. */
+  hasRoomFor(units: number): boolean {
+    return this.waiting === 0 || this.waiting + units <= (this.remaining ?? 0)
   }
 
   take(units: number, now: number): void {
