@@ -10,6 +10,8 @@ import { callOf } from './guard.ts'
 import type { App } from './server.ts'
 import type { DecisionRate } from './throttle.ts'
 
+const JSON_TYPE = 'application/json; charset=utf-8'
+
 export interface BatchRouteParts {
   readonly pdp: Pdp
   readonly rates: DecisionRate
@@ -25,14 +27,17 @@ export type Answered =
 export function batchRoutes(app: App, parts: BatchRouteParts): void {
   app.route({
     ...contract.authorizeBatch,
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const routing = routingOf(request.body)
       const body = routing === undefined ? request.body : routed(request.body)
       const { one, many } = await answerTo(parts, request, body, readSubject)
       if (one !== undefined) return one
-      const { decision, evaluations } = many
-      if (routing === undefined) return { decision, evaluations }
-      return { decision, evaluations, selected: selectedOf(many, routing) }
+      const { decision, answers } = many
+      if (routing === undefined) {
+        return reply.type(JSON_TYPE).send(`{"decision":${decision},"evaluations":${answers.json()}}`)
+      }
+      const evaluations = answers.all()
+      return { decision, evaluations, selected: selectedOf(evaluations, routing) }
     },
   })
 }

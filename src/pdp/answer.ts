@@ -38,3 +38,23 @@ export function answerOf(id: string, made: Made, { subject }: AccessRequest): De
 function isToldWho({ proof, presented }: Made): boolean {
   return proof !== undefined || presented?.verified !== undefined
 }
+
+/** Whether a reason and rules are all that it was made of: many in a batch are alike then. */
+export function isPlain({ decision, warnings, proof, presented, recorded }: Made): boolean {
+  const { obligations, quotas } = decision
+  const isBare = obligations.length === 0 && warnings.length === 0 && quotas === undefined && recorded === undefined
+  return isBare && proof === undefined && presented === undefined
+}
+
+/** Whether two that are plain came to the same. */
+export function areAlike(one: Made, other: Made): boolean {
+  const { decision, reason, rules } = one.decision
+  return (
+    decision === other.decision.decision &&
+    reason === other.decision.reason &&
+    one.revision === other.revision &&
+    one.settings === other.settings &&
+    rules.length === other.decision.rules.length &&
+    rules.every((rule, at) => rule === other.decision.rules[at])
+  )
+}

@@ -4,7 +4,7 @@ import type { Redactor } from '../audit/redactor.ts'
 import type { Asking } from '../pdp.ts'
 import type { AccessRequest } from '../policy/model.ts'
 import type { TenantSnapshot } from '../snapshot/tenant-snapshot.ts'
-import type { Made } from './answer.ts'
+import { areAlike, isPlain, type Made } from './answer.ts'
 import { actorOf, decisionEvent, entityOf } from './event.ts'
 
 /**
@@ -18,17 +18,15 @@ export class BatchRecords {
   readonly #redactor: Redactor
   readonly #head: string
   readonly #tail: string
-  readonly #subject = new Remembered((subject: AccessRequest['subject']) => textOf(entityOf(subject)))
-  readonly #action = new Remembered(actionText)
-  readonly #context = new Remembered((context: AccessRequest['context']) => textOf(context ?? null))
-  readonly #rule = new Remembered((rule: string) => textOf([rule]))
+  #asked: (Pick<AccessRequest, 'subject' | 'action'> & { readonly text: string }) | undefined
+  #came: { readonly context: AccessRequest['context']; readonly made: Made; readonly text: string } | undefined
   #first: string | undefined
 
   constructor(asking: Asking, redactor: Redactor) {
     const { caller, tenant, origin } = asking
     this.#asking = asking
     this.#redactor = redactor
-    this.#head = `"tenant":${textOf(tenant)},"type":"decision","actor":${textOf(actorOf(caller, tenant))}`
+    this.#head = `"tenant":${JSON.stringify(tenant)},"type":"decision","actor":${textOf(actorOf(caller, tenant))}`
     const { ip, user_agent, request_id, trace_id } = origin
     this.#tail = textOf({ ip, user_agent, request_id, trace_id }).slice(1, -1)
   }
@@ -47,62 +45,51 @@ export class BatchRecords {
 
   /** The same of a decision. `now` in ms since the epoch. */
   addDecision(tenant: TenantSnapshot, request: AccessRequest, made: Made, now: number, item: number): string {
-    const isPlain =
+    const isAsItCame =
       made.proof === undefined &&
       made.presented === undefined &&
       this.#redactor.of(tenant.id, made.settings) === undefined
-    if (!isPlain) return this.add(tenant, decisionEvent(this.#asking, request, made, now, { first: this.#first, item }))
+    if (!isAsItCame)
+      return this.add(tenant, decisionEvent(this.#asking, request, made, now, { first: this.#first, item }))
     const { id, at } = eventId(now)
     this.#first ??= id
-    this.texts.push(`{"id":"${id}","at":"${at}",${this.#head},${this.#asked(request)},${this.#came(made, item)}}`)
+    const duration = Math.round((performance.now() - this.#asking.began) * 1000)
+    const asked = `${this.#before(request)}${textOf(entityOf(request.resource))}${this.#after(request.context, made)}`
+    this.texts.push(`{"id":"${id}","at":"${at}",${asked}${duration},"batch":{"id":"${this.#first}","item":${item}}}`)
     return id
   }
 
-  #asked({ subject, action, resource, context }: AccessRequest): string {
-    const about = `"subject":${this.#subject.of(subject)},"action":${this.#action.of(action)}`
-    return `${about},"resource":${textOf(entityOf(resource))},"context":${this.#context.of(context)}`
-  }
-
-  #came({ decision: found, revision, recorded }: Made, item: number): string {
-    const { decision, reason, rules, obligations } = found
-    const quotas = recorded ?? found.quotas
-    const limits = quotas === undefined ? '' : `,"quotas":${textOf(quotas)}`
-    const duration = Math.round((performance.now() - this.#asking.began) * 1000)
-    const by = `"rules":${this.#rules(rules)},"obligations":${obligations.length === 0 ? '[]' : textOf(obligations)}`
-    const batch = `"batch":{"id":"${this.#first}","item":${item}}`
-    return `"decision":${decision},"reason":"${reason}",${by},"revision":${revision}${limits},${this.#tail},"duration_us":${duration},${batch}`
-  }
-
-  #rules(rules: readonly string[]): string {
-    const [rule] = rules
-    if (rule === undefined) return '[]'
-    return rules.length === 1 ? this.#rule.of(rule) : textOf(rules)
-  }
-}
-
-function textOf(value: object | string | null): string {
-  return cleanRecord(JSON.stringify(value))
-}
-
-function actionText({ name, properties }: AccessRequest['action']): string {
-  return textOf(properties === undefined ? { name } : { name, properties })
-}
-
-/** The text of the last value: a default is one object in all the items that take it. */
-class Remembered<T> {
-  readonly #textOf: (value: T) => string
-  #value: T | undefined
-  #text: string | undefined
-
-  constructor(textOf: (value: T) => string) {
-    this.#textOf = textOf
-  }
-
-  of(value: T): string {
-    if (this.#text === undefined || this.#value !== value) {
-      this.#value = value
-      this.#text = this.#textOf(value)
+  /** What stands between the instant and the resource: of items that take the defaults, the same text. */
+  #before({ subject, action }: AccessRequest): string {
+    if (this.#asked === undefined || this.#asked.subject !== subject || this.#asked.action !== action) {
+      const { name, properties } = action
+      const by = JSON.stringify(entityOf(subject))
+      const text = `${this.#head},"subject":${by},"action":${JSON.stringify({ name, properties })},"resource":`
+      this.#asked = { subject, action, text: cleanRecord(text) }
     }
-    return this.#text
+    return this.#asked.text
   }
+
+  /** What stands between the resource and the duration: of items that came to the same, the same text. */
+  #after(context: AccessRequest['context'], made: Made): string {
+    const last = this.#came
+    if (last !== undefined && last.context === context && isPlain(made) && areAlike(last.made, made)) return last.text
+    const { decision, reason, rules, obligations, quotas } = made.decision
+    const came = {
+      context: context ?? null,
+      decision,
+      reason,
+      rules,
+      obligations,
+      revision: made.revision,
+      quotas: made.recorded ?? quotas,
+    }
+    const text = cleanRecord(`,${JSON.stringify(came).slice(1, -1)},${this.#tail},"duration_us":`)
+    if (isPlain(made)) this.#came = { context, made, text }
+    return text
+  }
+}
+
+function textOf(value: object | null): string {
+  return cleanRecord(JSON.stringify(value))
 }

@@ -1,5 +1,5 @@
 import type { Redactor } from '../audit/redactor.ts'
-import type { DecisionAnswer, DecisionRequest } from '../contract/authorize.ts'
+import type { DecisionRequest } from '../contract/authorize.ts'
 import type { ItemInError, Semantic } from '../contract/batch.ts'
 import { Failure, type FailureCode, type Problem } from '../failure.ts'
 import type { Asking, AuditMode } from '../pdp.ts'
@@ -8,7 +8,8 @@ import type { Facts } from '../policy/entity-graph.ts'
 import type { AccessRequest, Properties, Reason, Settings } from '../policy/model.ts'
 import type { Snapshots } from '../snapshot/snapshots.ts'
 import type { TenantSnapshot } from '../snapshot/tenant-snapshot.ts'
-import { answerOf, type Made } from './answer.ts'
+import type { Made } from './answer.ts'
+import { BatchAnswers } from './batch-answers.ts'
 import { BatchRecords } from './batch-records.ts'
 import type { Decider } from './decider.ts'
 import { decisionEvent, inErrorEvent } from './event.ts'
@@ -58,7 +59,8 @@ export interface BatchDecision {
   readonly id: string
   /** Whether every item that was asked for was evaluated and allowed. */
   readonly decision: boolean
-  readonly evaluations: readonly (DecisionAnswer | ItemInError)[]
+  /** As many as were decided. */
+  readonly answers: BatchAnswers
 }
 
 /** What all items of a call may spend together. */
@@ -113,9 +115,9 @@ export async function decideBatch(parts: BatchParts, asking: Asking, batch: Batc
   } finally {
     made.end()
   }
-  const { id, evaluations, records, reasons, mode } = made
-  const decision = evaluations.length === queries.length && evaluations.every((each) => each.decision)
-  return { answer: { id, decision, evaluations }, records, reasons, mode }
+  const { id, answers, isAllowed, records, reasons, mode } = made
+  const decision = isAllowed && answers.length === queries.length
+  return { answer: { id, decision, answers }, records, reasons, mode }
 }
 
 function goesOn(semantic: Semantic, decision: boolean): boolean {
@@ -125,7 +127,9 @@ function goesOn(semantic: Semantic, decision: boolean): boolean {
 
 /** What is made of a batch while its items are decided, each in one turn. */
 class Making {
-  readonly evaluations: (DecisionAnswer | ItemInError)[] = []
+  readonly answers = new BatchAnswers()
+  /** Whether all that were decided are. */
+  isAllowed = true
   readonly reasons: Reason[] = []
   mode: AuditMode = 'journal'
   readonly #records: BatchRecords
@@ -204,7 +208,8 @@ class Making {
     this.#parts.given.push(made)
     const id = this.#records.addDecision(tenant, request, made, this.#parts.clock(), item)
     this.reasons.push(made.decision.reason)
-    this.evaluations.push(answerOf(id, made, request))
+    this.answers.add(id, made, request)
+    if (!made.decision.decision) this.isAllowed = false
     return made.decision.decision
   }
 
@@ -218,18 +223,18 @@ class Making {
     const recorded = { ...event, resource: null, reason: reason ?? 'invalid_request' }
     const id = this.#records.add(tenant, recorded)
     if (reason !== undefined) this.reasons.push(reason)
-    this.evaluations.push(
-      reason === undefined && why !== 'unmapped_operation'
-        ? answerInError(id, notAQuestion(why))
-        : answerOf(id, { ...made, decision }, request),
-    )
+    this.isAllowed = false
+    if (reason === undefined && why !== 'unmapped_operation')
+      this.answers.addInError(answerInError(id, notAQuestion(why)))
+    else this.answers.add(id, { ...made, decision }, request)
     return false
   }
 
   #inError(tenant: TenantSnapshot, { at, read, failure }: Omit<InError, 'proven'>): false {
     const place = { first: this.#records.first, item: at }
     const id = this.#records.add(tenant, inErrorEvent(this.#asking, read, this.#parts.clock(), place))
-    this.evaluations.push(answerInError(id, failure))
+    this.isAllowed = false
+    this.answers.addInError(answerInError(id, failure))
     return false
   }
 }

@@ -42,13 +42,13 @@ export function createOperation({ pdp, snapshots }: OperationParts): AuthorizeOp
   ): Promise<OperationAnswer> {
     const items = mapped.map((one, place) => itemOf(asked, one, place))
     const { options } = asked
-    const { decision, evaluations } = await pdp.evaluateAll(asking, {
+    const { decision, answers } = await pdp.evaluateAll(asking, {
       items,
       semantic: 'execute_all',
       options,
       settings,
     })
-    return answerOf(asked, mapped, decision, evaluations)
+    return answerOf(asked, mapped, decision, answers.all())
   }
 
   return (asking, asked) => decided(asking, asked, TRIES)

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { encodeEvent } from '../../src/audit/event.ts'
 import { Redactor } from '../../src/audit/redactor.ts'
@@ -28,10 +29,12 @@ const asking: Asking = {
 }
 
 const alice: AccessRequest['subject'] = { type: 'user', id: ODD, properties: { x: [1, null, { y: ODD }] } }
+// With a member that the contract does not know: it is not recorded.
+const UNKNOWN = { name: ODD, properties: { m: 1 }, more: ODD }
 const REQUESTS: AccessRequest[] = [
   { subject: alice, action: { name: 'read' }, resource: { type: 'doc', id: ODD } },
   { subject: alice, action: { name: 'read' }, resource: { type: 'doc', id: '2' }, context: { ip: ODD } },
-  { subject: { type: 'user', id: 'bob' }, action: { name: ODD, properties: { m: 1 } }, resource: alice, context: {} },
+  { subject: { type: 'user', id: 'bob' }, action: UNKNOWN, resource: alice, context: {} },
 ]
 
 function made(more: Partial<Made['decision']>, settings: Settings = {}): Made {
@@ -79,4 +82,48 @@ test.each([
   expect(records.texts.map(bare)).toEqual(wanted.map(bare))
   expect(records.texts.join()).not.toContain('ABCDEFGHIJKLMNOPQRSTUVWX')
   expect(records.texts.join()).not.toContain('c2lnbmF0dXJl')
+})
+
+// Of few values each, so that neighbours are alike, and differ in one thing alone.
+const requests: fc.Arbitrary<AccessRequest> = fc.record(
+  {
+    subject: fc.constantFrom(...REQUESTS.map(({ subject }) => subject)),
+    action: fc.constantFrom(...REQUESTS.map(({ action }) => action)),
+    resource: fc.constantFrom(...REQUESTS.map(({ resource }) => resource)),
+    context: fc.constantFrom(...REQUESTS.flatMap(({ context }) => (context === undefined ? [] : [context]))),
+  },
+  { requiredKeys: ['subject', 'action', 'resource'] },
+)
+const decisions = MADE.flatMap(({ decision }) => [
+  decision,
+  { ...decision, obligations: [] },
+  { ...decision, rules: [] },
+])
+const settings = made({}).settings
+const outcomes: fc.Arbitrary<Made> = fc.record(
+  {
+    decision: fc.constantFrom(...decisions),
+    revision: fc.constantFrom(7, 8),
+    settings: fc.constant(settings),
+    warnings: fc.constant([]),
+    proof: fc.constant(undefined),
+    presented: fc.constant(undefined),
+    recorded: fc.constantFrom(...MADE.flatMap(({ recorded }) => (recorded === undefined ? [] : [recorded]))),
+  },
+  { requiredKeys: ['decision', 'revision', 'settings', 'warnings', 'proof', 'presented'] },
+)
+
+test('an item is recorded as it is, whatever stands beside it', () => {
+  const tenant = { id: 'default', index: { settings } } as unknown as TenantSnapshot
+  fc.assert(
+    fc.property(fc.array(fc.tuple(requests, outcomes), { maxLength: 12 }), (items) => {
+      const records = new BatchRecords(asking, new Redactor(Buffer.alloc(32)))
+      for (const [item, [request, came]] of items.entries()) records.addDecision(tenant, request, came, 0, item)
+      const wanted = items.map(([request, came], item) =>
+        encodeEvent(decisionEvent(asking, request, came, 0, { first: records.first, item })),
+      )
+      expect(records.texts.map(bare)).toEqual(wanted.map(bare))
+    }),
+    { numRuns: 2_000 },
+  )
 })

@@ -47,8 +47,8 @@ const item = (resource: string, subject = 'ann', units = 1) => ({
 const docs = (count: number) => Array.from({ length: count }, (_, n) => item(`d${n}`))
 
 async function decisions({ pdp }: Replica, items: ReturnType<typeof docs>, semantic: Semantic = 'execute_all') {
-  const { evaluations } = await pdp.evaluateAll(asking(), { items, semantic })
-  return evaluations.map(({ decision }) => decision)
+  const { answers } = await pdp.evaluateAll(asking(), { items, semantic })
+  return answers.all().map(({ decision }) => decision)
 }
 
 test.each([

@@ -25,8 +25,9 @@ export function evaluationRoutes(app: App, parts: BatchRouteParts): void {
       const { options } = request.body
       const { one, many } = await answerTo(parts, request, request.body, readNamed)
       if (one !== undefined) return called(reply, one, options)
-      nameDecision(reply, many.id, lowestRevision(many.evaluations))
-      return { evaluations: many.evaluations.map((answer) => evaluationOf(answer, options)) }
+      const answers = many.answers.all()
+      nameDecision(reply, many.id, lowestRevision(answers))
+      return { evaluations: answers.map((answer) => evaluationOf(answer, options)) }
     },
   })
 }

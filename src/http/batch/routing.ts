@@ -1,5 +1,4 @@
 import { Failure } from '../../failure.ts'
-import type { BatchDecision } from '../../pdp/batch.ts'
 import type { BatchBody } from './reader.ts'
 
 /** What a caller goes on with where nothing of its list is allowed. */
@@ -30,7 +29,7 @@ export function routed(body: BatchBody): BatchBody {
 }
 
 /** The first that was allowed: an item that is denied or in error is none. */
-export function selectedOf({ evaluations }: BatchDecision, { fallback }: Routing) {
+export function selectedOf(evaluations: readonly { readonly decision: boolean }[], { fallback }: Routing) {
   const index = evaluations.findIndex(({ decision }) => decision === true)
   return index === -1 ? { fallback } : { index }
 }
