@@ -21,6 +21,9 @@ export function readCredential(authorization: string | undefined): Credential | 
   return { key: { id: key.id, sha256: secretHash(key.secret) } }
 }
 
+/** Characters: with one space a key takes 172 at most, and a header may be filled up with spaces. */
+const MAX_KEPT = 256
+
 interface Read {
   readonly authorization: string
   readonly credential: Credential
@@ -39,8 +42,8 @@ export class LastCredentials {
     if (last !== undefined && authorization !== undefined && isSame(last.authorization, authorization))
       return last.credential
     const credential = readCredential(authorization)
-    if (authorization !== undefined && credential?.key !== undefined)
-      this.#last.set(connection, { authorization, credential })
+    const isKey = credential?.key !== undefined && authorization !== undefined
+    if (isKey && authorization.length <= MAX_KEPT) this.#last.set(connection, { authorization, credential })
     return credential
   }
 }

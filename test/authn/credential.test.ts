@@ -45,3 +45,12 @@ test('another text is read, wherever it differs', () => {
   expect(last.read(connection, undefined)).toBeUndefined()
   expect(last.read(connection, KEY)).toEqual(readCredential(KEY))
 })
+
+test('a header that is filled up is not kept', () => {
+  const last = new LastCredentials()
+  const connection = {}
+  const long = `Bearer${' '.repeat(300)}${KEY.slice(7)}`
+  const first = last.read(connection, long)
+  expect(first).toEqual(readCredential(KEY))
+  expect(last.read(connection, long)).not.toBe(first)
+})

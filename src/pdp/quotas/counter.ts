@@ -90,9 +90,9 @@ export class Counter {
     return this.#left !== undefined && now - this.#heardAt < BELIEVED_MS && units > this.#block + this.#left
   }
 
-  /** Whether so many may be waited for besides what is: as many as are known to be left, or the first to ask. */
+  /** Whether so many may be waited for besides what is: as many as are in hand, or the first to ask. */
   hasRoomFor(units: number): boolean {
-    return this.waiting === 0 || this.waiting + units <= (this.remaining ?? 0)
+    return this.waiting === 0 || this.waiting + units <= this.#block
   }
 
   take(units: number, now: number): void {
