@@ -164,8 +164,8 @@ async function rowOf(search: string, query: SearchQuery, world: Searched): Promi
     first_ms: rounded(first_ms),
     found_first: first.results.length,
     all_ms: rounded(all.ms),
-    loop_p99_ms: rounded(loop.percentile(99) / 1e6 - 1),
-    loop_max_ms: rounded(loop.max / 1e6 - 1),
+    loop_p99_ms: rounded(Math.max(0, loop.percentile(99) / 1e6 - 1)),
+    loop_max_ms: rounded(Math.max(0, loop.max / 1e6 - 1)),
   }
 }
 
