@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto'
 import type { EntityRef } from '../policy/model.ts'
 import type { ApiKey } from './api-key.ts'
 import type { Caller } from './caller.ts'
-import type { Credential, PresentedToken } from './credential.ts'
+import type { Credential } from './credential.ts'
 import type { Registration } from './issuer/registrations.ts'
 
 /** Where credentials are looked up. */
@@ -10,7 +10,7 @@ export interface CredentialSource {
   /** An API key by its id; at once where it is in memory. */
   readonly findApiKey: (id: string) => ApiKey | undefined | Promise<ApiKey | undefined>
   /** The claims of an access token that this deployment issued and that is valid now. */
-  readonly verifyToken: (token: PresentedToken, nowMs: number) => TokenClaims | undefined
+  readonly verifyToken: (token: string, nowMs: number) => TokenClaims | undefined
   /** An issuer that a tenant trusts now, by its name. */
   readonly findIssuer: (tenant: string, name: string) => Registration | undefined | Promise<Registration | undefined>
   /** Whether a session or an access token was ended, by its id. */

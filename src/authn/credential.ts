@@ -1,23 +1,16 @@
-import { hash } from 'node:crypto'
 import { parseApiKey, secretHash } from './api-key.ts'
 
 /** What an `Authorization` header presents: an API key, its secret hashed, or what may be an access token. */
 export type Credential =
   | { readonly key: { readonly id: string; readonly sha256: Buffer } }
-  | { readonly key: undefined; readonly token: PresentedToken }
-
-export interface PresentedToken {
-  readonly text: string
-  /** Of its exact bytes, in base64url. */
-  readonly sha256: string
-}
+  | { readonly key: undefined; readonly token: string }
 
 /** Reads it; undefined where it is absent or no bearer's. */
 export function readCredential(authorization: string | undefined): Credential | undefined {
-  const text = /^bearer +([!-~]+)$/i.exec(authorization ?? '')?.[1]
-  if (text === undefined) return undefined
-  const key = parseApiKey(text)
-  if (key === undefined) return { key, token: { text, sha256: hash('sha256', text, 'base64url') } }
+  const token = /^bearer +([!-~]+)$/i.exec(authorization ?? '')?.[1]
+  if (token === undefined) return undefined
+  const key = parseApiKey(token)
+  if (key === undefined) return { key, token }
   return { key: { id: key.id, sha256: secretHash(key.secret) } }
 }
 

@@ -1,11 +1,10 @@
-import { randomUUID } from 'node:crypto'
+import { hash, randomUUID } from 'node:crypto'
 import fastifyJwt, { type JWT } from '@fastify/jwt'
 import type { FastifyInstance } from 'fastify'
 import { LRUCache } from 'lru-cache'
 import Type from 'typebox'
 import { Value } from 'typebox/value'
 import type { GotWith, IssuedBy, TokenClaims } from '../authn/authenticate.ts'
-import type { PresentedToken } from '../authn/credential.ts'
 import type { SigningKeys } from '../authn/signing-key.ts'
 import { Identifier } from '../policy/model.ts'
 
@@ -13,7 +12,7 @@ export interface AccessTokens {
   /** Issues one that lives for `LIFETIME_S` at most, and not beyond `until` (ms since the epoch). */
   issue(holder: Holder, nowMs: number, until?: number): IssuedToken
   /** The claims of a valid token; undefined for any other text. */
-  verify(token: PresentedToken, nowMs: number): TokenClaims | undefined
+  verify(token: string, nowMs: number): TokenClaims | undefined
   keys(): readonly Readonly<Record<string, unknown>>[]
 }
 
@@ -64,13 +63,14 @@ export async function accessTokens(app: FastifyInstance, keys: SigningKeys, issu
       })
       return { token, expires_in }
     },
-    verify: ({ text, sha256 }, nowMs) => {
-      const known = verified.get(sha256)
-      const found = known ?? check(jwt, keys, issuer, text, nowMs)
+    verify: (token, nowMs) => {
+      const digest = hash('sha256', token, 'base64url')
+      const known = verified.get(digest)
+      const found = known ?? check(jwt, keys, issuer, token, nowMs)
       // A key may have been revoked since: with it goes whatever it has signed.
       if (found === undefined || found.claims.exp * 1000 <= nowMs || keys.find(found.kid) === undefined)
         return undefined
-      if (known === undefined) verified.set(sha256, found)
+      if (known === undefined) verified.set(digest, found)
       return found.claims
     },
     keys: () => keys.all().map((key) => key.public_jwk),

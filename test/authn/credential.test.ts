@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { secretHash } from '../../src/authn/api-key.ts'
 import { LastCredentials, readCredential } from '../../src/authn/credential.ts'
@@ -11,9 +10,8 @@ test('an API key is read as its id and the hash of its secret', () => {
   expect(readCredential(`bearer   ${KEY.slice(7)}`)).toEqual(readCredential(KEY))
 })
 
-test('what is no API key is read as a token, with the hash of its exact bytes', () => {
-  const sha256 = hash('sha256', 'ey.J', 'base64url')
-  expect(readCredential('Bearer ey.J')).toEqual({ key: undefined, token: { text: 'ey.J', sha256 } })
+test('what is no API key is read as a token', () => {
+  expect(readCredential('Bearer ey.J')).toEqual({ key: undefined, token: 'ey.J' })
 })
 
 test.each([undefined, '', 'Bearer', 'Bearer ', 'Basic abc', 'Bearer a b', 'Bearer ä'])(
